@@ -1,0 +1,1 @@
+//! Everything looked up: intelligence, inventory, observations, with source, time and digest.

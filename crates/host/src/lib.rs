@@ -1,0 +1,1 @@
+//! Enforcement on a machine: prepare, verify, journal, execute, settle.

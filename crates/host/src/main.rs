@@ -1,0 +1,2 @@
+//! The countersign-host command.
+fn main() {}

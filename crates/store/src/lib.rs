@@ -1,0 +1,1 @@
+//! State and log entries in one transaction.

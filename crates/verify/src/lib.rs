@@ -1,0 +1,1 @@
+//! Pure checks shared by gate, host and evidence.
