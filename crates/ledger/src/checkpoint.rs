@@ -60,9 +60,7 @@ impl Checkpoint {
     pub fn with_extension_lines(mut self, lines: Vec<String>) -> Result<Self, CheckpointError> {
         let bytes: usize = lines.iter().map(|line| line.len() + 1).sum();
         let bad = |line: &String| line.is_empty() || line.chars().any(char::is_control);
-        if lines.len() > EXTENSION_LINES_MAX
-            || bytes > EXTENSION_BYTES_MAX
-            || lines.iter().any(bad)
+        if lines.len() > EXTENSION_LINES_MAX || bytes > EXTENSION_BYTES_MAX || lines.iter().any(bad)
         {
             return Err(CheckpointError::Extension);
         }

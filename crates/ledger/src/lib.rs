@@ -84,4 +84,4 @@ pub use source::TileSource;
 pub use tlog_proof::{Inclusion, InclusionError, TlogProof, TlogProofError};
 pub use tree::{Appended, CompletedNode, LogFull, RestoreError, Tree, TreeProofError};
 pub use vkey::KeyError;
-pub use witness::{HeadStore, UpdateError, VolatileHeads, Witness, WitnessedHead};
+pub use witness::{HeadMoved, HeadStore, UpdateError, VolatileHeads, Witness, WitnessedHead};

@@ -75,8 +75,10 @@ impl SignedCheckpoint {
         if text.len() > SIGNED_CHECKPOINT_BYTES_MAX {
             return Err(SignedCheckpointError::TooLong(text.len()));
         }
-        let note = Note::from_bytes(text.as_bytes()).map_err(|_| SignedCheckpointError::Malformed)?;
-        let body = std::str::from_utf8(note.text()).map_err(|_| SignedCheckpointError::Malformed)?;
+        let note =
+            Note::from_bytes(text.as_bytes()).map_err(|_| SignedCheckpointError::Malformed)?;
+        let body =
+            std::str::from_utf8(note.text()).map_err(|_| SignedCheckpointError::Malformed)?;
         let checkpoint = Checkpoint::parse(body)?;
         if note.to_bytes() != text.as_bytes() {
             return Err(SignedCheckpointError::Malformed);
@@ -147,7 +149,10 @@ impl SignedCheckpoint {
         for line in existing.split_inclusive('\n') {
             let old = Signature::from_bytes(line.trim_end_matches('\n').as_bytes())
                 .map_err(|_| SignatureError::MalformedLine)?;
-            if !added.iter().any(|new| new.name() == old.name() && new.id() == old.id()) {
+            if !added
+                .iter()
+                .any(|new| new.name() == old.name() && new.id() == old.id())
+            {
                 text.push_str(line);
             }
         }
@@ -164,8 +169,8 @@ impl SignedCheckpoint {
         &self,
         keys: &[&V],
     ) -> Result<Vec<Signature>, SignatureError> {
-        let note = Note::from_bytes(self.text.as_bytes())
-            .map_err(|_| SignatureError::MalformedLine)?;
+        let note =
+            Note::from_bytes(self.text.as_bytes()).map_err(|_| SignatureError::MalformedLine)?;
         match note.verify(&Known(keys)) {
             Ok((verified, _)) => Ok(verified),
             Err(signed_note::NoteError::UnverifiedNote) => Ok(Vec::new()),
@@ -193,7 +198,10 @@ struct Known<'a, V>(&'a [&'a V]);
 
 impl<V: Verifier> Verifiers for Known<'_, V> {
     fn verifier(&self, name: &str, id: u32) -> Result<&dyn Verifier, VerificationError> {
-        let found = self.0.iter().find(|key| key.name() == name && key.key_id() == id);
+        let found = self
+            .0
+            .iter()
+            .find(|key| key.name() == name && key.key_id() == id);
         match found {
             Some(key) => Ok(*key),
             None => Err(VerificationError::UnknownKey {

@@ -95,7 +95,9 @@ pub(crate) fn read_tile<S: TileSource>(
         return Ok(Vec::new());
     }
     let start = index.saturating_mul(256);
-    let hashes = source.hashes(level, start, count).map_err(ProveError::Source)?;
+    let hashes = source
+        .hashes(level, start, count)
+        .map_err(ProveError::Source)?;
     if hashes.len() != usize::from(count) {
         return Err(ProveError::Count {
             level,

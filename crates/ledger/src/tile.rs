@@ -79,7 +79,8 @@ impl NodePlace {
 
 /// How many hashes level `level` of a tree of `size` entries has.
 pub(crate) fn level_width(size: u64, level: u8) -> u64 {
-    size.checked_shr(TILE_HEIGHT * u32::from(level)).unwrap_or(0)
+    size.checked_shr(TILE_HEIGHT * u32::from(level))
+        .unwrap_or(0)
 }
 
 /// How many hashes of level `level` are in tile `index` of a tree of `size` entries: 0 to 256.

@@ -17,6 +17,9 @@ const LEAF_TILES_KEPT: usize = 16;
 /// Full tiles kept at each level above, where 4,096 entries touch at most one older tile.
 const UPPER_TILES_KEPT: usize = 1;
 
+/// 2^48 entries are 256^6: leaf hashes and six levels above.
+const LEVELS_MAX: u8 = 7;
+
 /// The append state of one log. Memory is bounded whatever the size (about 300 KiB for the leaf
 /// level, 32 KiB for each above); cloning is cheap, because full tiles are shared, so that a
 /// batch can be tried on a copy, and proofs made from a snapshot on another thread.
@@ -121,7 +124,10 @@ impl Tree {
     /// The Merkle root, in at most one hash for each bit of the size.
     #[must_use]
     pub fn root(&self) -> Hash {
-        let unpaired = self.levels.iter().flat_map(|level| level.current.unpaired());
+        let unpaired = self
+            .levels
+            .iter()
+            .flat_map(|level| level.current.unpaired());
         unpaired
             .reduce(|right, left| node_hash(left, right))
             .unwrap_or(Hash::EMPTY_ROOT)
@@ -138,8 +144,8 @@ impl Tree {
         let leaf_index = self.size;
         let mut completed = Vec::new();
         let mut carried = leaf;
-        // Each round fills a tile of one level more; 2^48 entries have at most 7 levels.
-        for level in 0..=u8::MAX {
+        // Each round fills a tile of one level more.
+        for level in 0..LEVELS_MAX {
             if self.levels.len() == usize::from(level) {
                 self.levels.push(Level::default());
             }
@@ -163,7 +169,8 @@ impl Tree {
     fn push(&mut self, level: u8, hash: Hash) -> Option<Hash> {
         let row = self.levels.get_mut(usize::from(level))?;
         let root = row.current.push(hash)?;
-        row.full.push_back(Arc::new(std::mem::take(&mut row.current)));
+        row.full
+            .push_back(Arc::new(std::mem::take(&mut row.current)));
         if row.full.len() > full_tiles_kept(level) {
             row.full.pop_front();
         }
@@ -240,7 +247,7 @@ impl Tree {
             levels: Vec::new(),
         };
         let mut roots = Vec::new();
-        let levels = (0..=u8::MAX).take_while(|level| level_width(size, *level) > 0);
+        let levels = (0..LEVELS_MAX).take_while(|level| level_width(size, *level) > 0);
         for level in levels {
             let current = level_width(size, level) / u64::from(TILE_WIDTH);
             let kept = full_tiles_kept(level) as u64;
