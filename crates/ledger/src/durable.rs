@@ -87,3 +87,26 @@ fn parent(path: &Path) -> &Path {
 fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/c");
+        assert_eq!(read_bounded(&path, 9).unwrap(), None);
+        write(&path, b"123456789").unwrap();
+        assert_eq!(read_bounded(&path, 9).unwrap().unwrap(), b"123456789");
+        let long = read_bounded(&path, 8).unwrap_err();
+        assert_eq!(long.kind(), io::ErrorKind::InvalidData);
+        let not_a_file = read_bounded(folder.path(), 9).unwrap_err();
+        assert_eq!(not_a_file.kind(), io::ErrorKind::InvalidData);
+        // A leftover of a crash is in nobody's way, and none is left.
+        fs::write(temporary_of(&path), b"leftover").unwrap();
+        write(&path, b"new").unwrap();
+        assert_eq!(read_bounded(&path, 9).unwrap().unwrap(), b"new");
+        assert!(!temporary_of(&path).exists());
+    }
+}

@@ -349,6 +349,15 @@ fn a_folder_is_never_forked_nor_taken_back() {
     ));
     assert_eq!(files(folder.path()), before);
 
+    // A tile that somebody altered is not silently repaired: it may have been served.
+    let tile = folder.path().join("tile/0/000");
+    for altered in [vec![0; 8192], vec![0; 8191], vec![0; 8193]] {
+        fs::write(&tile, altered).unwrap();
+        let refused = write(folder.path(), 310);
+        assert!(matches!(refused, Err(ExportError::Differs { path }) if path == tile));
+    }
+    fs::write(&tile, &before["tile/0/000"]).unwrap();
+
     // Another log.
     let stranger = LogSigner::from_seed(origin("example.org/stranger"), &[6; 32]).unwrap();
     let stranger_checkpoint =

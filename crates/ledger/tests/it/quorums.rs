@@ -5,6 +5,8 @@ use countersign_ledger::{
     Tree, VolatileHeads, WitnessSigner,
 };
 
+use ed25519_dalek::{Signer as _, SigningKey};
+
 use crate::fixture::{log, origin, signed, tree};
 use crate::witnesses::{NOW, request, witness};
 
@@ -201,5 +203,35 @@ fn every_changed_byte_of_a_needed_cosignature_is_noticed() {
                 .is_some_and(|signed| policy.check(&signed).is_ok());
             assert!(!met, "byte {position} xor {mask:#04x} passed");
         }
+    }
+}
+
+/// Times above 2^63 - 1 are not valid, however well they are signed.
+#[test]
+fn a_cosignature_out_of_time_does_not_count() {
+    let tree = tree(20);
+    let secret = SigningKey::from_bytes(&[101; 32]);
+    let key = witness(1).key().clone();
+    assert_eq!(key.public_bytes(), *secret.verifying_key().as_bytes());
+    for (time, valid) in [(1 << 63, false), (u64::MAX, false), ((1 << 63) - 1, true)] {
+        let body = signed(&tree).claimed().body();
+        let message = format!("cosignature/v1\ntime {time}\n{body}");
+        let id = signed_note::key_id(
+            "witness1.example",
+            &[&[4][..], &key.public_bytes()].concat(),
+        );
+        let signature = [
+            &time.to_be_bytes()[..],
+            &secret.sign(message.as_bytes()).to_bytes(),
+        ]
+        .concat();
+        let line = signed_note::Signature::new("witness1.example".to_owned(), id, signature);
+        let line = String::from_utf8(line.unwrap().to_bytes()).unwrap();
+        let checkpoint = SignedCheckpoint::parse(&format!("{}{line}", signed(&tree))).unwrap();
+        assert_eq!(
+            policy(&[1], 1).check(&checkpoint).is_ok(),
+            valid,
+            "time {time}"
+        );
     }
 }
