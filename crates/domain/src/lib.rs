@@ -20,6 +20,7 @@ pub mod digest;
 pub mod entry;
 pub mod execution;
 pub mod facts;
+pub mod finding;
 pub mod id;
 pub mod jws;
 pub mod lease;
