@@ -1,2 +1,85 @@
-//! Developer tasks.
-fn main() {}
+//! Developer tasks: `cargo xtask test`, `tidy`, `bench`. Imports nothing of ours, so that it builds and
+//! judges the house even while a crate of it does not compile. Not shipped.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+mod bench;
+mod metadata;
+mod options;
+mod root;
+mod step;
+mod test;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+/// The tasks, as a reader of the README may type them.
+const TASKS: [&str; 4] = ["test", "tidy", "bench", "help"];
+
+const USAGE: &str = "\
+Developer tasks for Countersign.
+
+Usage: cargo xtask TASK [OPTIONS]
+
+Tasks:
+  test [--quick] [FILTER] [-- ARGS]  install what the tests need (as root; otherwise list it), then
+                                     format, tidy, clippy, dependency policy, doc tests and all tests
+                                     --quick: only the tests (no doc tests, no lints)
+                                     FILTER:  only tests whose name contains it
+                                     ARGS:    handed to the test runner as they are
+  tidy                               check the rules of the house that the compiler does not know
+  bench [ARGS]                       build for release, measure P1, write `target/bench/p1.json`
+                                     ARGS: handed to `countersign bench-p1` as they are
+  help                               show this
+
+CI=true: no colours, no questions, and `Cargo.lock` must be up to date.
+Exit code: 0 when all is well, 1 when something failed, 2 for a wrong command line.
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (task, rest) = match arguments.split_first() {
+        None => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Some((task, rest)) => (task.as_str(), rest),
+    };
+    let outcome = match task {
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        "test" => match options::TestOptions::parse(rest) {
+            Ok(options) => root::find().and_then(|root| test::run(&root, &options)),
+            Err(message) => return wrong_command_line(&message),
+        },
+        "tidy" => match rest.first() {
+            None => root::find().and_then(|root| tidy::run(&root)),
+            Some(extra) => {
+                return wrong_command_line(&format!("`tidy` takes no argument, got `{extra}`"));
+            }
+        },
+        "bench" => root::find().and_then(|root| bench::run(&root, rest)),
+        unknown => return wrong_command_line(&format!("no task is called `{unknown}`")),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn wrong_command_line(message: &str) -> ExitCode {
+    eprintln!(
+        "error: {message}\nhint: the tasks are {}; see `cargo xtask help`",
+        TASKS.map(|task| format!("`{task}`")).join(", ")
+    );
+    ExitCode::from(2)
+}

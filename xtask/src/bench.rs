@@ -1,0 +1,136 @@
+//! `cargo xtask bench`: builds `countersign` for release, lets it measure P1 (authorizations per second
+//! against a ceiling of the same run), shows the figures and keeps them in `target/bench/p1.json`.
+//! Measures nothing itself.
+
+use crate::metadata::Workspace;
+use crate::root::{cargo, locked};
+use crate::step::succeeds;
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Builds, measures, prints, writes. `arguments` go to the measuring program as they are.
+pub fn run(root: &Path, arguments: &[String]) -> Result<bool, String> {
+    let target = Workspace::read(root)?.target_folder;
+    let mut build = cargo(root);
+    build.args(["build", "--release", "--package", "countersign"]);
+    if !succeeds(build.args(locked()))? {
+        return Err("`countersign` does not build for release".to_owned());
+    }
+    let mut program = Command::new(target.join("release/countersign"));
+    let figures = measure(program.args(["bench-p1", "--json"]).args(arguments))?;
+    for (name, figure) in rows(&figures) {
+        println!("{name:<48} {figure:>20}");
+    }
+    let file = target.join("bench/p1.json");
+    write(&file, &figures)?;
+    println!("\nwritten to {}", file.display());
+    Ok(true)
+}
+
+/// Runs the program and reads the one JSON document that it prints; its progress on stderr is ours.
+fn measure(program: &mut Command) -> Result<Value, String> {
+    let output = program
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("`{program:?}` did not start: {error}"))?;
+    if !output.status.success() {
+        return Err(format!(
+            "`countersign bench-p1` ended with {}; hint: see its message above",
+            output.status
+        ));
+    }
+    match serde_json::from_slice(&output.stdout) {
+        Ok(figures @ Value::Object(_)) => Ok(figures),
+        Ok(_) => Err("`countersign bench-p1 --json` printed no JSON object".to_owned()),
+        Err(error) => Err(format!(
+            "`countersign bench-p1 --json` printed no JSON document: {error}"
+        )),
+    }
+}
+
+/// Every leaf of the document with its path, in the document's order.
+fn rows(figures: &Value) -> Vec<(String, String)> {
+    let mut rows = Vec::new();
+    collect(figures, String::new(), &mut rows);
+    rows
+}
+
+fn collect(value: &Value, path: String, rows: &mut Vec<(String, String)>) {
+    let below = |name: &str| match path.as_str() {
+        "" => name.to_owned(),
+        path => format!("{path}.{name}"),
+    };
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                collect(field, below(name), rows);
+            }
+        }
+        Value::Array(items) => {
+            for (position, item) in items.iter().enumerate() {
+                collect(item, below(&position.to_string()), rows);
+            }
+        }
+        Value::String(text) => rows.push((path, text.clone())),
+        Value::Null | Value::Bool(_) | Value::Number(_) => rows.push((path, value.to_string())),
+    }
+}
+
+/// Writes beside the file and renames, so that a reader never sees half of it.
+fn write(file: &Path, figures: &Value) -> Result<(), String> {
+    let text = format!("{figures:#}\n");
+    let part = file.with_extension("json.part");
+    let folder = file.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&part, text))
+        .and_then(|()| std::fs::rename(&part, file))
+        .map_err(|error| format!("`{}` cannot be written: {error}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{measure, rows, write};
+    use std::process::Command;
+
+    fn program(script: &str) -> Command {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", script]);
+        shell
+    }
+
+    #[test]
+    fn figures_are_read_shown_and_kept() {
+        let figures = measure(&mut program(
+            r#"echo '{"clients":64,"p1":[{"p99":"7 ms"}]}'"#,
+        ));
+        let figures = figures.unwrap();
+        let expected = [
+            ("clients".to_owned(), "64".to_owned()),
+            ("p1.0.p99".to_owned(), "7 ms".to_owned()),
+        ];
+        assert_eq!(rows(&figures), expected);
+        let folder = std::env::temp_dir().join(format!("xtask-bench-{}", std::process::id()));
+        let file = folder.join("new/p1.json");
+        write(&file, &figures).unwrap();
+        let kept = std::fs::read(&file).unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
+        assert_eq!(
+            serde_json::from_slice::<serde_json::Value>(&kept).unwrap(),
+            figures
+        );
+    }
+
+    #[test]
+    fn silence_nonsense_and_failure_are_errors() {
+        for (script, expected) in [
+            ("true", "no JSON document"),
+            ("echo 7", "no JSON object"),
+            ("echo '{}'; exit 3", "exit status: 3"),
+        ] {
+            let error = measure(&mut program(script)).unwrap_err();
+            assert!(error.contains(expected), "{script}: {error}");
+        }
+    }
+}

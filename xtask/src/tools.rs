@@ -1,0 +1,158 @@
+//! What the tests need from the system: found, or installed through the package manager with service
+//! start-up blocked. Leaves the machine's own policy as it was. Installs nothing when not root.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A program that tests start, and the Debian package that brings it.
+struct Tool {
+    program: &'static str,
+    package: &'static str,
+}
+
+/// Everything the tests start. apt-get comes first: without it nothing can be installed.
+const TOOLS: [Tool; 5] = [
+    Tool {
+        program: "apt-get",
+        package: "apt",
+    },
+    Tool {
+        program: "dpkg",
+        package: "dpkg",
+    },
+    Tool {
+        program: "dpkg-deb",
+        package: "dpkg",
+    },
+    Tool {
+        program: "git",
+        package: "git",
+    },
+    Tool {
+        program: "ssh-keygen",
+        package: "openssh-client",
+    },
+];
+
+/// Where maintainer scripts ask whether they may start a service (invoke-rc.d, deb-systemd-invoke).
+const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Installs with service start-up blocked. Arguments: the policy's path, then packages.
+///
+/// `--no-upgrade`: what is missing is added; a package that is there already (its program not on `PATH`, say)
+/// stays at its version, because upgrading the machine is not this task's to decide.
+///
+/// `set -C` (create, never overwrite) decides the race: the file is ours only when we created it, and only
+/// then is it removed, on every way out that a process can notice. A leftover of a run that was killed
+/// outright carries our mark and is replaced.
+const INSTALL: &str = r#"
+set -eu
+policy=$1; shift
+mark='# written by "cargo xtask test" while it installs packages'
+if [ -f "$policy" ] && grep -qxF "$mark" "$policy"; then rm -f "$policy"; fi
+if [ ! -e "$policy" ] && [ ! -L "$policy" ]; then
+    trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
+    set -C
+    printf '#!/bin/sh\n%s\nexit 101\n' "$mark" > "$policy"
+    trap 'rm -f "$policy"' EXIT
+    set +C
+    chmod 755 "$policy"
+fi
+rc=0
+"$policy" countersign-probe start || rc=$?
+if [ "$rc" -ne 101 ]; then
+    echo "error: $policy does not block service start-up (exit code $rc, not 101)" >&2
+    echo "hint: install by hand: $*" >&2
+    exit 1
+fi
+apt-get update
+apt-get install --yes --no-upgrade --no-install-recommends "$@"
+"#;
+
+/// Makes sure that every tool is there, or says what is missing.
+pub fn ensure() -> Result<(), String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let missing = missing(&path);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing
+        .iter()
+        .map(|tool| tool.package)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    if !is_root() || find_program("apt-get", &path).is_none() {
+        return Err(complaint(&missing, &packages));
+    }
+    println!("==== install: {} ====", packages.join(" "));
+    install(Path::new(SERVICE_POLICY), &packages, &path)?;
+    match self::missing(&path).as_slice() {
+        [] => Ok(()),
+        still => Err(complaint(still, &packages)),
+    }
+}
+
+fn install(policy: &Path, packages: &[&str], path: &OsStr) -> Result<(), String> {
+    let status = Command::new("/bin/sh")
+        .args(["-c", INSTALL, "install"])
+        .arg(policy)
+        .args(packages)
+        .env("PATH", path)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|error| format!("`/bin/sh` did not start: {error}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "`{}` could not be installed ({status}); hint: see the messages above",
+        packages.join(" ")
+    ))
+}
+
+fn missing(path: &OsStr) -> Vec<&'static Tool> {
+    let tools = TOOLS.iter();
+    tools
+        .filter(|tool| find_program(tool.program, path).is_none())
+        .collect()
+}
+
+fn complaint(missing: &[&Tool], packages: &[&str]) -> String {
+    let programs: Vec<String> = missing
+        .iter()
+        .map(|tool| format!("`{}`", tool.program))
+        .collect();
+    format!(
+        "the tests need {}; hint: as root, `apt-get install --no-install-recommends {}`",
+        programs.join(", "),
+        packages.join(" ")
+    )
+}
+
+/// The first executable file of that name in `path`.
+fn find_program(program: &str, path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(path)
+        .map(|folder| folder.join(program))
+        .find(|candidate| {
+            candidate
+                .metadata()
+                .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+        })
+}
+
+/// True for user id 0. Asked of `id`, because std does not tell and this is no reason for a dependency.
+fn is_root() -> bool {
+    Command::new("id")
+        .arg("-u")
+        .stdin(Stdio::null())
+        .output()
+        .is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+#[cfg(test)]
+mod tests;
