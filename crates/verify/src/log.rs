@@ -97,6 +97,3 @@ fn decimal(text: &str) -> Option<u64> {
         None
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,20 @@
+//! The checks from outside: what they accept, and each attack that they must refuse, by name.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+mod differential;
+mod documents;
+mod handover;
+mod handover_humans;
+mod hostile_bytes;
+mod jws;
+mod log_notes;
+mod merkle;
+mod roster;
+mod ssh;
+mod support;
+mod warrant;
