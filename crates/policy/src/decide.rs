@@ -1,0 +1,348 @@
+//! The decision. Infallible by type: what cannot be decided is denied, with an alarm (invariant 2).
+//! Order within one scope: a limit, then standing authority, then what may be asked for; across
+//! scopes the strictest.
+
+use crate::annotations::Rule;
+use crate::conditions::Truth;
+use crate::policy::Policy;
+use crate::request::{Situation, Unfit};
+use cedar_policy::{Authorizer, Entities, PolicySet, Request};
+use countersign_domain::facts::DecisionFacts;
+use countersign_domain::{
+    Decision, Digest, Duties, GroupId, GroupQuorum, Outcome, PersonId, Reason, RuleId, canonical,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Contradictions spelled out in one decision at most.
+const CONTRADICTIONS_SHOWN: usize = 5;
+/// Unmet conditions named for the nearest standing rule at most.
+const UNMET_SHOWN: usize = 3;
+
+/// A decision, and what an operator has to be told at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// The decision.
+    pub decision: Decision,
+    /// Why the policy itself could not be evaluated, when it could not.
+    pub alarm: Option<String>,
+}
+
+/// What one scope comes to.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    pub(crate) outcome: Option<Outcome>,
+    rules: BTreeSet<RuleId>,
+    withheld_by: BTreeSet<RuleId>,
+    approvers: BTreeMap<GroupId, u32>,
+    decide_within: Option<u32>,
+    review_within: Option<u32>,
+    owners: BTreeSet<PersonId>,
+    reasons: Vec<Reason>,
+}
+
+impl Policy {
+    /// Decides.
+    #[must_use]
+    pub fn decide(&self, facts: &DecisionFacts) -> Decided {
+        let digest = match canonical::digest(facts) {
+            Ok(digest) => digest,
+            Err(error) => {
+                // Bytes that are not canonical still tell one document from another.
+                let stand_in = Digest::of(format!("{facts:?}").as_bytes());
+                return self.refuse(stand_in, error.to_string());
+            }
+        };
+        let situations = match self.vocabulary().situations(facts) {
+            Ok(situations) => situations,
+            Err(error) => return self.refuse(digest, error.to_string()),
+        };
+        let mut strictest = Verdict::default();
+        for situation in &situations {
+            match self.judge(situation) {
+                Ok(verdict) => strictest.join(verdict),
+                Err(error) => return self.refuse(digest, error.to_string()),
+            }
+        }
+        self.overrule(&mut strictest, facts);
+        Decided {
+            decision: self.decision(strictest, digest),
+            alarm: None,
+        }
+    }
+
+    /// Decides one scope.
+    pub(crate) fn judge(&self, situation: &Situation) -> Result<Verdict, Unfit> {
+        let book = self.book();
+        let entities = &situation.entities;
+        // All four, always: an error in any of them denies, also where another has decided.
+        let limits = self.holding(&book.limits, &situation.request, entities)?;
+        let standing = self.holding(&book.standing, &situation.execute, entities)?;
+        let withholding = self.holding(&book.withholding, &situation.execute, entities)?;
+        let requests = self.holding(&book.requests, &situation.request, entities)?;
+
+        if !limits.is_empty() {
+            let outcome = if limits.iter().all(|rule| rule.escalates) {
+                Outcome::Escalate
+            } else {
+                Outcome::Deny
+            };
+            return Ok(Verdict::by(outcome, &limits));
+        }
+        if !standing.is_empty() && withholding.is_empty() {
+            return Ok(Verdict::by(Outcome::Allow, &standing));
+        }
+        if requests.is_empty() {
+            let mut verdict = Verdict {
+                outcome: Some(Outcome::Escalate),
+                ..Verdict::default()
+            };
+            verdict.say(None, "no rule covers this".into());
+            self.say_why_not(&mut verdict, &standing, &withholding, situation);
+            return Ok(verdict);
+        }
+        let mut verdict = Verdict::by(Outcome::Ask, &requests);
+        self.say_why_not(&mut verdict, &standing, &withholding, situation);
+        Ok(verdict)
+    }
+
+    /// The rules of `set` whose conditions hold; any diagnostic error is an error.
+    fn holding(
+        &self,
+        set: &PolicySet,
+        request: &Request,
+        entities: &Entities,
+    ) -> Result<Vec<&Rule>, Unfit> {
+        if set.is_empty() {
+            return Ok(Vec::new());
+        }
+        let response = Authorizer::new().is_authorized(request, set, entities);
+        // INVARIANT (silence denies): Cedar skips a rule that errors, so an erring forbid would
+        // count as absent.
+        let errors: Vec<_> = response
+            .diagnostics()
+            .errors()
+            .map(ToString::to_string)
+            .collect();
+        if !errors.is_empty() {
+            return Err(Unfit(errors.join("; ")));
+        }
+        let mut rules = Vec::new();
+        for id in response.diagnostics().reason() {
+            let rule = self.book().rules.get(id);
+            rules.push(rule.ok_or_else(|| Unfit(format!("no account of rule `{id}`")))?);
+        }
+        rules.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(rules)
+    }
+
+    /// Says why no standing authority applied: what withheld it, or what the nearest rule misses.
+    fn say_why_not(
+        &self,
+        verdict: &mut Verdict,
+        standing: &[&Rule],
+        withholding: &[&Rule],
+        situation: &Situation,
+    ) {
+        if !standing.is_empty() {
+            for rule in withholding {
+                verdict.withheld_by.insert(rule.id.clone());
+                verdict.say(Some(rule), rule.why.clone());
+            }
+            return;
+        }
+        let (request, entities) = (&situation.execute, &situation.entities);
+        let nearest = self
+            .standing_conditions()
+            .iter()
+            .map(|(id, conditions)| {
+                let unmet: Vec<_> = conditions
+                    .iter()
+                    .filter(|one| one.evaluate(request, entities) == Truth::False)
+                    .collect();
+                let elsewhere = unmet.iter().filter(|one| one.about_target).count();
+                (elsewhere, unmet.len(), id, unmet)
+            })
+            .min_by_key(|(elsewhere, unmet, id, _)| (*elsewhere, *unmet, *id));
+        if let Some((_, count, id, unmet)) = nearest
+            && let Some(rule) = self.book().rules.get(id)
+        {
+            let mut words: Vec<_> = unmet
+                .iter()
+                .take(UNMET_SHOWN)
+                .map(|one| one.unmet(request, entities))
+                .collect();
+            if count > UNMET_SHOWN {
+                words.push(format!("and {} more", count - UNMET_SHOWN));
+            }
+            verdict.say(
+                None,
+                format!(
+                    "no standing authority; the nearest, {} ({}), wants {}",
+                    rule.id,
+                    rule.title,
+                    words.join("; ")
+                ),
+            );
+        }
+    }
+
+    /// What holds whatever the rules say: contradictions escalate (invariant 3), and a policy whose
+    /// review has lapsed allows nothing by itself (invariant 7).
+    fn overrule(&self, verdict: &mut Verdict, facts: &DecisionFacts) {
+        if !facts.contradictions.is_empty() && verdict.outcome < Some(Outcome::Escalate) {
+            *verdict = Verdict {
+                outcome: Some(Outcome::Escalate),
+                ..Verdict::default()
+            };
+        }
+        for one in facts.contradictions.iter().take(CONTRADICTIONS_SHOWN) {
+            let shown = |text| countersign_domain::text::shown(text, 80);
+            verdict.say(
+                None,
+                format!(
+                    "the agent claims `{}` is `{}`, but it is `{}` ({})",
+                    shown(&one.field),
+                    shown(&one.claimed),
+                    shown(&one.fact),
+                    shown(&one.source)
+                ),
+            );
+        }
+        if facts.policy_lapsed && verdict.outcome == Some(Outcome::Allow) {
+            verdict.outcome = Some(Outcome::Ask);
+            verdict.review_within = None;
+            verdict.approvers = self
+                .settings()
+                .defaults
+                .approvers
+                .iter()
+                .map(|one| (one.group.clone(), one.quorum))
+                .collect();
+            verdict.reasons.insert(
+                0,
+                Reason {
+                    rule: None,
+                    text: "the policy's periodic review has lapsed, so standing authority is \
+                           suspended until it is signed again"
+                        .into(),
+                },
+            );
+        }
+    }
+
+    fn decision(&self, verdict: Verdict, facts: Digest) -> Decision {
+        let settings = self.settings();
+        // INVARIANT (silence denies): nothing decided means deny.
+        let outcome = verdict.outcome.unwrap_or(Outcome::Deny);
+        let mut approvers = verdict.approvers;
+        if outcome == Outcome::Escalate {
+            let escalation = &settings.escalation;
+            approvers = BTreeMap::from([(escalation.group.clone(), escalation.people)]);
+        }
+        Decision {
+            outcome,
+            rules: verdict.rules.into_iter().collect(),
+            withheld_by: verdict.withheld_by.into_iter().collect(),
+            duties: Duties {
+                approvers: approvers
+                    .into_iter()
+                    .map(|(group, quorum)| GroupQuorum { group, quorum })
+                    .collect(),
+                decide_within_seconds: verdict
+                    .decide_within
+                    .unwrap_or(settings.defaults.decide_within),
+                review_within_seconds: verdict
+                    .review_within
+                    .unwrap_or(settings.defaults.review_within),
+                rule_owners: verdict.owners.into_iter().collect(),
+            },
+            reasons: verdict.reasons,
+            policy: self.digest(),
+            facts,
+        }
+    }
+
+    fn refuse(&self, facts: Digest, alarm: String) -> Decided {
+        let mut verdict = Verdict {
+            outcome: Some(Outcome::Deny),
+            ..Verdict::default()
+        };
+        verdict.say(
+            None,
+            "the policy could not be evaluated on these facts, so nothing may run; the operator \
+             has been alarmed"
+                .into(),
+        );
+        Decided {
+            decision: self.decision(verdict, facts),
+            alarm: Some(alarm),
+        }
+    }
+}
+
+impl Verdict {
+    /// `outcome` because of `rules`, with their duties.
+    fn by(outcome: Outcome, rules: &[&Rule]) -> Self {
+        let mut verdict = Self {
+            outcome: Some(outcome),
+            ..Self::default()
+        };
+        for rule in rules {
+            verdict.rules.insert(rule.id.clone());
+            verdict.owners.extend(rule.owners.iter().cloned());
+            verdict.decide_within = shorter(verdict.decide_within, rule.decide_within_seconds);
+            verdict.review_within = shorter(verdict.review_within, rule.review_within_seconds);
+            for one in &rule.approvers {
+                let quorum = verdict.approvers.entry(one.group.clone()).or_insert(0);
+                *quorum = (*quorum).max(one.quorum);
+            }
+            verdict.say(Some(rule), rule.why.clone());
+        }
+        verdict
+    }
+
+    fn say(&mut self, rule: Option<&Rule>, text: String) {
+        let reason = Reason {
+            rule: rule.map(|rule| rule.id.clone()),
+            text,
+        };
+        if !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+        }
+    }
+
+    /// Joins another scope's verdict: the stricter stands, equals unite.
+    fn join(&mut self, other: Self) {
+        match self.outcome.cmp(&other.outcome) {
+            std::cmp::Ordering::Greater => {}
+            std::cmp::Ordering::Less => *self = other,
+            std::cmp::Ordering::Equal => {
+                self.rules.extend(other.rules);
+                self.withheld_by.extend(other.withheld_by);
+                self.owners.extend(other.owners);
+                self.decide_within = shorter(self.decide_within, other.decide_within);
+                self.review_within = shorter(self.review_within, other.review_within);
+                for (group, quorum) in other.approvers {
+                    let mine = self.approvers.entry(group).or_insert(0);
+                    *mine = (*mine).max(quorum);
+                }
+                for reason in other.reasons {
+                    if !self.reasons.contains(&reason) {
+                        self.reasons.push(reason);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The shorter of two times, where there are any.
+fn shorter(a: Option<u32>, b: Option<u32>) -> Option<u32> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests;

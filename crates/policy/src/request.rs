@@ -1,0 +1,433 @@
+//! From facts to Cedar's entities and context: built natively, once for each decision. What is
+//! missing or stale is absent and named in `missing` or `stale`. Facts that do not fit are refused.
+
+use cedar_policy::{
+    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request,
+    RestrictedExpression as Value, Schema,
+};
+use countersign_domain::asset::{Criticality, Environment, Exposure, Scope};
+use countersign_domain::facts::{DecisionFacts, Fact, Known, TargetScope, TechnicalImpact};
+use countersign_domain::{Tier, Timestamp};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// Our Cedar schema, in its human syntax.
+pub(crate) const SCHEMA: &str = include_str!("schema.cedarschema");
+
+/// Actions that rules can name, each with its group.
+const ACTIONS: [(&str, &str); 9] = [
+    ("execute", "remediate"),
+    ("request", "remediate"),
+    ("approve", "govern"),
+    ("review", "govern"),
+    ("override", "govern"),
+    ("approvePolicy", "govern"),
+    ("approveRoster", "govern"),
+    ("approveInventory", "govern"),
+    ("resume", "govern"),
+];
+
+/// Facts that do not fit the schema.
+#[derive(Debug, thiserror::Error)]
+#[error("the facts do not fit the policy's schema: {0}")]
+pub(crate) struct Unfit(pub(crate) String);
+
+fn unfit(error: impl Display) -> Unfit {
+    Unfit(error.to_string())
+}
+
+/// The schema and the entity types that facts are put into words with.
+#[derive(Debug)]
+pub(crate) struct Vocabulary {
+    pub(crate) schema: Schema,
+    /// The action entities, so that `action in Action::"remediate"` holds.
+    actions: Entities,
+    types: HashMap<&'static str, EntityTypeName>,
+    pub(crate) execute: EntityUid,
+    pub(crate) request: EntityUid,
+}
+
+const TYPES: [&str; 20] = [
+    "Environment",
+    "Path",
+    "Category",
+    "RollbackSource",
+    "Scope",
+    "Exploitation",
+    "Impact",
+    "Timeline",
+    "Priority",
+    "FactName",
+    "Person",
+    "Group",
+    "Agent",
+    "Target",
+    "Change",
+    "PolicyVersion",
+    "RosterVersion",
+    "Inventory",
+    "Halt",
+    "Action",
+];
+
+impl Vocabulary {
+    pub(crate) fn new() -> Result<Self, String> {
+        let (schema, _) =
+            Schema::from_cedarschema_str(SCHEMA).map_err(|error| error.to_string())?;
+        let actions = schema.action_entities().map_err(|error| error.to_string())?;
+        let mut types = HashMap::new();
+        for name in TYPES {
+            let parsed = EntityTypeName::from_str(name).map_err(|error| error.to_string())?;
+            types.insert(name, parsed);
+        }
+        let action = |name: &str| {
+            types
+                .get("Action")
+                .map(|of| EntityUid::from_type_name_and_id(of.clone(), EntityId::new(name)))
+                .ok_or("no type `Action`")
+        };
+        Ok(Self {
+            execute: action("execute")?,
+            request: action("request")?,
+            schema,
+            actions,
+            types,
+        })
+    }
+
+    /// The actions that rules can name, each with its group.
+    pub(crate) fn leaf_actions(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        ACTIONS.into_iter()
+    }
+
+    /// The action entities alone.
+    pub(crate) const fn action_entities(&self) -> &Entities {
+        &self.actions
+    }
+
+    /// The entity `Type::"id"`.
+    pub(crate) fn uid(&self, of: &str, id: &str) -> Result<EntityUid, Unfit> {
+        self.types
+            .get(of)
+            .map(|of| EntityUid::from_type_name_and_id(of.clone(), EntityId::new(id)))
+            .ok_or_else(|| Unfit(format!("no type `{of}`")))
+    }
+
+    /// `Type::"id"` as a value.
+    pub(crate) fn word(&self, of: &str, id: &str) -> Result<Value, Unfit> {
+        self.uid(of, id).map(Value::new_entity_uid)
+    }
+
+    /// A set of `Type::"…"`.
+    pub(crate) fn words<'a>(
+        &self,
+        of: &str,
+        ids: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Value, Unfit> {
+        let items: Result<Vec<_>, _> = ids.into_iter().map(|id| self.word(of, id)).collect();
+        items.map(Value::new_set)
+    }
+
+    /// Requests and entities for every scope of these facts.
+    pub(crate) fn situations(&self, facts: &DecisionFacts) -> Result<Vec<Situation>, Unfit> {
+        if facts.scopes.is_empty() {
+            return Err(Unfit("there is no target".into()));
+        }
+        let context = self.context(facts)?;
+        let agent_uid = self.uid("Agent", facts.agent.as_str())?;
+        let owner = self.word("Person", facts.owner.as_str())?;
+        let agent = Entity::new(
+            agent_uid.clone(),
+            HashMap::from([("owner".to_owned(), owner)]),
+            HashSet::new(),
+        )
+        .map_err(unfit)?;
+        facts
+            .scopes
+            .iter()
+            .enumerate()
+            .map(|(number, scope)| {
+                let target_uid = self.uid("Target", &format!("scope-{number}"))?;
+                let target = self.target(target_uid.clone(), scope)?;
+                let entities = self
+                    .actions
+                    .clone()
+                    .add_entities([agent.clone(), target], None)
+                    .map_err(unfit)?;
+                let request = |action: &EntityUid| {
+                    Request::new(
+                        agent_uid.clone(),
+                        action.clone(),
+                        target_uid.clone(),
+                        context.clone(),
+                        // A property test shows that what is built here always fits the schema.
+                        None,
+                    )
+                    .map_err(unfit)
+                };
+                Ok(Situation {
+                    execute: request(&self.execute)?,
+                    request: request(&self.request)?,
+                    entities,
+                })
+            })
+            .collect()
+    }
+
+    fn target(&self, uid: EntityUid, scope: &TargetScope) -> Result<Entity, Unfit> {
+        let strictest = Strictest::of(scope)?;
+        let attributes = HashMap::from([
+            (
+                "environment".to_owned(),
+                self.word("Environment", strictest.environment.as_str())?,
+            ),
+            ("tier".to_owned(), long(strictest.tier.number())),
+            ("criticality".to_owned(), long(strictest.criticality)),
+            ("exposure".to_owned(), long(strictest.exposure)),
+            (
+                "scopes".to_owned(),
+                self.words("Scope", strictest.scopes.into_iter().map(scope_word))?,
+            ),
+            ("known".to_owned(), Value::new_bool(strictest.known)),
+            (
+                "hosts".to_owned(),
+                Value::new_long(i64::try_from(scope.assets.len()).map_err(unfit)?),
+            ),
+        ]);
+        Entity::new(uid, attributes, HashSet::new()).map_err(unfit)
+    }
+
+    /// The context: everything that is known of the change as a whole.
+    fn context(&self, facts: &DecisionFacts) -> Result<Context, Unfit> {
+        let vulnerability = self.vulnerability(facts)?;
+        let blast = &facts.blast;
+        let reserved = &facts.reservations;
+        let pairs = vec![
+            ("at", at(facts.at)),
+            ("path", self.word("Path", facts.path.as_str())?),
+            ("category", self.word("Category", facts.category.as_str())?),
+            ("securityOrigin", Value::new_bool(facts.security_origin)),
+            ("vuln", record(vulnerability.values)?),
+            ("stale", self.words("FactName", vulnerability.stale)?),
+            ("missing", self.words("FactName", vulnerability.missing)?),
+            (
+                "blast",
+                record(vec![
+                    ("hosts", long(blast.hosts)),
+                    ("percent", long(blast.percent)),
+                    ("clusters", long(blast.clusters)),
+                    ("accounts", long(blast.accounts)),
+                ])?,
+            ),
+            (
+                "reservations",
+                record(vec![
+                    ("inFlightAgent", long(reserved.in_flight_agent)),
+                    ("inFlightOwner", long(reserved.in_flight_owner)),
+                    ("inFlightService", long(reserved.in_flight_service)),
+                    ("inFlightEnvironment", long(reserved.in_flight_environment)),
+                    ("inFlightFleet", long(reserved.in_flight_fleet)),
+                    ("hourOwner", long(reserved.hour_owner)),
+                    ("hourFleet", long(reserved.hour_fleet)),
+                    ("dayOwner", long(reserved.day_owner)),
+                    ("dayFleet", long(reserved.day_fleet)),
+                ])?,
+            ),
+            (
+                "rollback",
+                record(vec![
+                    (
+                        "source",
+                        self.word("RollbackSource", facts.rollback.source.as_str())?,
+                    ),
+                    ("priorInSimilar", long(facts.rollback.prior_in_similar)),
+                ])?,
+            ),
+            (
+                "chain",
+                record(vec![
+                    ("upgraded", long(facts.chain.upgraded)),
+                    ("added", long(facts.chain.added)),
+                    ("removed", long(facts.chain.removed)),
+                ])?,
+            ),
+            (
+                "lower",
+                record(vec![
+                    ("healthyHosts", long(facts.lower.healthy_hosts)),
+                    ("healthyHours", long(facts.lower.healthy_hours)),
+                ])?,
+            ),
+            (
+                "calendar",
+                record(vec![
+                    ("inWindow", Value::new_bool(facts.calendar.in_window)),
+                    ("freeze", Value::new_bool(facts.calendar.freeze)),
+                ])?,
+            ),
+            (
+                "evidenceAge",
+                Value::new_duration(format!("{}s", facts.evidence_age_seconds)),
+            ),
+            (
+                "contradictions",
+                Value::new_long(i64::try_from(facts.contradictions.len()).map_err(unfit)?),
+            ),
+            ("policyLapsed", Value::new_bool(facts.policy_lapsed)),
+            ("trial", Value::new_bool(facts.trial)),
+        ];
+        Context::from_pairs(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)))
+            .map_err(unfit)
+    }
+
+    fn vulnerability(&self, facts: &DecisionFacts) -> Result<Sorted, Unfit> {
+        let of = &facts.vulnerability;
+        let mut sorted = Sorted::default();
+        sorted.put("cves", &of.cves, |count| Ok(long(*count)))?;
+        sorted.put("kev", &of.kev, |listed| Ok(Value::new_bool(*listed)))?;
+        sorted.put("cvss", &of.cvss_tenths, |tenths| match tenths {
+            0..=100 => Ok(Value::new_decimal(format!("{}.{}", tenths / 10, tenths % 10))),
+            _ => Err(Unfit(format!("a CVSS score of {tenths} tenths"))),
+        })?;
+        sorted.put("epss", &of.epss_ten_thousandths, |parts| match parts {
+            0..=10_000 => Ok(Value::new_decimal(format!(
+                "{}.{:04}",
+                parts / 10_000,
+                parts % 10_000
+            ))),
+            _ => Err(Unfit(format!("an EPSS of {parts} ten-thousandths"))),
+        })?;
+        sorted.put("exploitation", &of.exploitation, |word| {
+            self.word("Exploitation", word.as_str())
+        })?;
+        sorted.put("automatable", &of.automatable, |yes| Ok(Value::new_bool(*yes)))?;
+        sorted.put("impact", &of.technical_impact, |impact| {
+            self.word("Impact", impact_word(*impact))
+        })?;
+        sorted.put("timeline", &of.timeline, |word| {
+            self.word("Timeline", word.as_str())
+        })?;
+        sorted.put("priority", &of.priority, |word| {
+            self.word("Priority", word.as_str())
+        })?;
+        Ok(sorted)
+    }
+}
+
+/// What one scope is decided on.
+#[derive(Debug)]
+pub(crate) struct Situation {
+    pub(crate) execute: Request,
+    pub(crate) request: Request,
+    pub(crate) entities: Entities,
+}
+
+/// A scope as strictly as the strictest of its assets.
+#[derive(Debug)]
+pub(crate) struct Strictest {
+    pub(crate) environment: Environment,
+    pub(crate) tier: Tier,
+    criticality: u8,
+    exposure: u8,
+    scopes: BTreeSet<Scope>,
+    known: bool,
+}
+
+impl Strictest {
+    pub(crate) fn of(scope: &TargetScope) -> Result<Self, Unfit> {
+        let assets = &scope.assets;
+        let empty = || Unfit("a scope has no asset".into());
+        Ok(Self {
+            environment: assets.iter().map(|a| a.environment).max().ok_or_else(empty)?,
+            tier: assets.iter().map(|a| a.tier).min().ok_or_else(empty)?,
+            criticality: assets
+                .iter()
+                .map(|a| criticality_number(a.criticality))
+                .max()
+                .ok_or_else(empty)?,
+            exposure: assets
+                .iter()
+                .map(|a| exposure_number(a.exposure))
+                .max()
+                .ok_or_else(empty)?,
+            scopes: assets.iter().flat_map(|a| a.scopes.iter().copied()).collect(),
+            known: assets.iter().all(|a| a.known),
+        })
+    }
+}
+
+/// Facts sorted into known, stale and missing.
+#[derive(Default)]
+struct Sorted {
+    values: Vec<(&'static str, Value)>,
+    stale: Vec<&'static str>,
+    missing: Vec<&'static str>,
+}
+
+impl Sorted {
+    fn put<T>(
+        &mut self,
+        name: &'static str,
+        fact: &Fact<T>,
+        value: impl FnOnce(&T) -> Result<Value, Unfit>,
+    ) -> Result<(), Unfit> {
+        match &fact.value {
+            Known::Fresh(known) => self.values.push((name, value(known)?)),
+            Known::Stale(_) => self.stale.push(name),
+            Known::Missing(_) => self.missing.push(name),
+        }
+        Ok(())
+    }
+}
+
+fn long(number: impl Into<i64>) -> Value {
+    Value::new_long(number.into())
+}
+
+/// To the second, in the one form that Cedar reads.
+fn at(time: Timestamp) -> Value {
+    Value::new_datetime(Timestamp::from_unix_seconds(time.unix_seconds()).to_string())
+}
+
+fn record(pairs: Vec<(&'static str, Value)>) -> Result<Value, Unfit> {
+    Value::new_record(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)))
+        .map_err(unfit)
+}
+
+const fn criticality_number(of: Criticality) -> u8 {
+    match of {
+        Criticality::Low => 1,
+        Criticality::Medium => 2,
+        Criticality::High => 3,
+        Criticality::Vital => 4,
+    }
+}
+
+const fn exposure_number(of: Exposure) -> u8 {
+    match of {
+        Exposure::Small => 1,
+        Exposure::Controlled => 2,
+        Exposure::Open => 3,
+    }
+}
+
+const fn scope_word(of: Scope) -> &'static str {
+    match of {
+        Scope::Pci => "pci",
+        Scope::Hipaa => "hipaa",
+        Scope::Sox => "sox",
+        Scope::Soc2 => "soc2",
+        Scope::Gdpr => "gdpr",
+    }
+}
+
+const fn impact_word(of: TechnicalImpact) -> &'static str {
+    match of {
+        TechnicalImpact::Partial => "partial",
+        TechnicalImpact::Total => "total",
+    }
+}
+
+#[cfg(test)]
+mod tests;
