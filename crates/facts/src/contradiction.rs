@@ -123,12 +123,19 @@ fn exploited(proposal: &Proposal, facts: &VulnerabilityFacts) -> Option<Contradi
         .fresh()
         .map(|exploitation| *exploitation == Exploitation::Active);
     let (fact, source) = match (claimed, listed, active) {
-        (false, Some(true), _) => ("is in the catalogue", &facts.kev.source),
-        (false, _, Some(true)) => ("is being exploited", &facts.exploitation.source),
+        (false, Some(true), _) => (
+            "in the catalogue of known exploited vulnerabilities",
+            &facts.kev.source,
+        ),
+        (false, _, Some(true)) => (
+            "evidence of active exploitation",
+            &facts.exploitation.source,
+        ),
         // Not being listed does not prove that nobody exploits it; CISA's judgement says so.
-        (true, Some(false) | None, Some(false)) => {
-            ("no evidence of active exploitation", &facts.exploitation.source)
-        }
+        (true, Some(false) | None, Some(false)) => (
+            "no evidence of active exploitation",
+            &facts.exploitation.source,
+        ),
         (true, _, _) | (false, _, _) => return None,
     };
     Some(contradiction("claims.exploited", claimed, fact, source))
@@ -143,12 +150,7 @@ fn cves(proposal: &Proposal, fact: &Fact<BTreeSet<CveId>>) -> Option<Contradicti
         } else {
             format!("the changelog names {}", listed(read.iter()))
         };
-        contradiction(
-            "claims.cves",
-            listed(extra.into_iter()),
-            verb,
-            &fact.source,
-        )
+        contradiction("claims.cves", listed(extra.into_iter()), verb, &fact.source)
     })
 }
 

@@ -19,6 +19,8 @@ const REDIRECTS_MAX: usize = 5;
 const FETCH_SECONDS_MAX: u64 = 600;
 /// Connecting, and waiting for the headers of an answer, at most.
 const ANSWER_SECONDS_MAX: u64 = 30;
+/// A folder may hold this many times what one document may: all CVE records there are, unpacked.
+const FOLDER_DOCUMENTS: u64 = 8;
 /// Folders within a folder at most.
 const FOLDER_DEPTH_MAX: usize = 8;
 
@@ -219,10 +221,7 @@ fn open_url(url: &Uri) -> Result<impl Read + use<>, FetchError> {
             .limit(u64::MAX)
             .reader());
     }
-    Err(failed(
-        &url,
-        format!("more than {REDIRECTS_MAX} redirects"),
-    ))
+    Err(failed(&url, format!("more than {REDIRECTS_MAX} redirects")))
 }
 
 /// The target of a redirect: absolute, or a path on the same host.
@@ -260,9 +259,10 @@ fn folder(
             .and_then(|file| file.take(bound + 1).read_to_end(&mut bytes))
             .map_err(|error| unreadable(path, &error))?;
         total = total.saturating_add(bytes.len() as u64);
-        if total > limits.document_bytes.saturating_mul(8) {
+        let limit = limits.document_bytes.saturating_mul(FOLDER_DOCUMENTS);
+        if total > limit {
             let bound = Exceeded {
-                limit: limits.document_bytes.saturating_mul(8),
+                limit,
                 unpacked: false,
             };
             return Err(not_a_feed(std::io::Error::other(bound).into()));

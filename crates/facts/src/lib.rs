@@ -23,6 +23,8 @@ pub mod fetch;
 pub mod finding;
 pub mod inventory;
 pub mod observed;
+#[cfg(test)]
+mod samples;
 pub mod ssvc;
 pub mod vulnerability;
 

@@ -115,9 +115,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<IntelRecord, String> {
 
 fn read_container(container: &Container, says: &mut CveRecord) -> Result<(), String> {
     let provider = &container.provider_metadata;
-    says.updated_at = says
-        .updated_at
-        .max(time(provider.date_updated.as_deref()));
+    says.updated_at = says.updated_at.max(time(provider.date_updated.as_deref()));
     for metric in &container.metrics {
         let scores = [
             ("4.0", &metric.v4_0),
@@ -135,7 +133,11 @@ fn read_container(container: &Container, says: &mut CveRecord) -> Result<(), Str
                 });
             }
         }
-        if let Some(other) = metric.other.as_ref().filter(|_| provider.org_id == CISA_ADP) {
+        if let Some(other) = metric
+            .other
+            .as_ref()
+            .filter(|_| provider.org_id == CISA_ADP)
+        {
             match other.r#type.as_str() {
                 "kev" => says.kev = true,
                 "ssvc" => {

@@ -2,6 +2,7 @@
 //! The CVE records here are invented, in the form of real ones.
 
 use super::*;
+use countersign_domain::digest::Digest;
 use expect_test::{Expect, expect};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -71,13 +72,28 @@ fn kev_keeps_every_entry_that_has_an_id() {
     let import = import(KEV).unwrap();
     assert_eq!(import.digest, Digest::of(KEV.as_bytes()));
     assert_eq!(import.skipped.count, 1);
-    shows(&import, expect![[r#""#]]);
+    shows(
+        &import,
+        expect![[r#"
+        {"cve":"CVE-2021-44228","says":{"cisa-kev":{"ransomware":false}}}
+        {"cve":"CVE-2024-3094","says":{"cisa-kev":{"added":"2026-05-01T00:00:00Z","due":"2026-05-22T00:00:00Z","ransomware":true}}}
+        published Some(2026-05-18T17:04:19.979Z)
+        vulnerabilities[2]: `CVE-oops` is not a CVE id; expected `CVE-`, a year, `-` and 4 to 10 digits"#]],
+    );
 }
 
 #[test]
 fn epss_rounds_and_takes_gzip() {
     let plain = import(EPSS).unwrap();
-    shows(&plain, expect![[r#""#]]);
+    shows(
+        &plain,
+        expect![[r#"
+        {"cve":"CVE-1999-0001","says":{"epss":{"percentile_ten_thousandths":5000,"ten_thousandths":1}}}
+        {"cve":"CVE-2024-3094","says":{"epss":{"percentile_ten_thousandths":9218,"ten_thousandths":453}}}
+        published Some(2026-05-18T00:00:00Z)
+        line 5: a number from 0 to 1 was expected
+        line 6: a number from 0 to 1 was expected"#]],
+    );
     let bytes = packed(EPSS.as_bytes());
     let unpacked = import(&bytes).unwrap();
     assert_eq!(unpacked.records(), plain.records());
@@ -91,7 +107,12 @@ fn cve_records_come_alone_in_arrays_and_in_lines() {
     let one = cve_record("CVE-2026-0001", "2026-05-01T00:00:00Z", "9.8", "poc");
     let alone = import(&one).unwrap();
     // The CNA's own `kev` mark does not count: only CISA's container speaks for CISA.
-    shows(&alone, expect![[r#""#]]);
+    shows(
+        &alone,
+        expect![[r#"
+        {"cve":"CVE-2026-0001","says":{"cve":{"cvss":{"by":"acme","tenths":98,"version":"3.1"},"kev":false,"rejected":false,"ssvc":{"at":"2026-05-02T03:55:09.393Z","automatable":true,"exploitation":"public-poc","technical_impact":"total"},"updated_at":"2026-05-01T00:00:00Z"}}}
+        published Some(2026-05-01T00:00:00Z)"#]],
+    );
     let other = cve_record("CVE-2026-0002", "2026-05-03T00:00:00Z", "5", "Active");
     let array = import(format!("[{one},\n{other}]")).unwrap();
     let lines = import(format!("{}\n{}\n", one.replace('\n', " "), other)).unwrap();
@@ -107,7 +128,9 @@ fn of_two_records_of_a_cve_the_newer_stands() {
     for text in [format!("[{old},{new}]"), format!("[{new},{old}]")] {
         let import = import(text).unwrap();
         let [record] = import.records() else { panic!() };
-        let Intel::Cve(record) = &record.says else { panic!() };
+        let Intel::Cve(record) = &record.says else {
+            panic!()
+        };
         assert_eq!(record.cvss.as_ref().unwrap().tenths, 40);
     }
 }
@@ -118,7 +141,16 @@ fn rejected_records_say_so_and_bad_ones_are_counted() {
     let steep = cve_record("CVE-2026-0001", "x", "98", "none");
     let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
     let import = import(format!("[{rejected}, 7, {{\"a\":}}, {steep}, {deep}]")).unwrap();
-    shows(&import, expect![[r#""#]]);
+    shows(
+        &import,
+        expect![[r#"
+        {"cve":"CVE-2026-0009","says":{"cve":{"kev":false,"rejected":true}}}
+        published None
+        record 2: invalid type: integer `7`, expected struct Record at line 1 column 1
+        record 3: expected value at line 1 column 6
+        record 4: `baseScore` is not from 0 to 10
+        record 5: nested too deep"#]],
+    );
 }
 
 fn refuses(text: impl AsRef<[u8]>, expected: Expect) {
@@ -128,22 +160,75 @@ fn refuses(text: impl AsRef<[u8]>, expected: Expect) {
 #[test]
 fn broken_documents_are_refused_whole() {
     let one = cve_record("CVE-2026-0001", "2026-05-01T00:00:00Z", "9.8", "poc");
-    refuses("", expect![[r#""#]]);
-    refuses("<html>sign in</html>", expect![[r#""#]]);
-    refuses(r#"{"resultsPerPage":1,"vulnerabilities":[]}"#, expect![[r#""#]]);
-    refuses(&KEV[..300], expect![[r#""#]]);
-    refuses(KEV.replace("\"count\": 3", "\"count\": 1404"), expect![[r#""#]]);
-    refuses(format!("{KEV}{KEV}"), expect![[r#""#]]);
-    refuses(format!("[{one},"), expect![[r#""#]]);
-    refuses(format!("[{one}]x"), expect![[r#""#]]);
-    refuses(format!("[{one} {one}]"), expect![[r#""#]]);
-    refuses(format!("[{one},,{one}]"), expect![[r#""#]]);
-    refuses("[]", expect![[r#""#]]);
-    refuses("[1]", expect![[r#""#]]);
-    refuses("cve,epss,other\n", expect![[r#""#]]);
-    refuses("#score_date:2026-05-18T00:00:00Z\n", expect![[r#""#]]);
-    refuses(format!("#{}\n", "x".repeat(2000)), expect![[r#""#]]);
-    refuses(&packed(EPSS.as_bytes())[..60], expect![[r#""#]]);
+    refuses(
+        "",
+        expect![
+            "this is none of the feeds known here; expected CISA KEV (JSON), EPSS (CSV), CVE 5 records (JSON, JSON Lines) or an SSVC decision table (JSON)"
+        ],
+    );
+    refuses(
+        "<html>sign in</html>",
+        expect![
+            "this is none of the feeds known here; expected CISA KEV (JSON), EPSS (CSV), CVE 5 records (JSON, JSON Lines) or an SSVC decision table (JSON)"
+        ],
+    );
+    refuses(
+        r#"{"resultsPerPage":1,"vulnerabilities":[]}"#,
+        expect![
+            "this is none of the feeds known here; expected CISA KEV (JSON), EPSS (CSV), CVE 5 records (JSON, JSON Lines) or an SSVC decision table (JSON)"
+        ],
+    );
+    refuses(
+        &KEV[..300],
+        expect!["broken at byte 300: the document ends within a value; fetch it again"],
+    );
+    refuses(
+        KEV.replace("\"count\": 3", "\"count\": 1404"),
+        expect!["the document states 1404 records but has 3; fetch it again"],
+    );
+    refuses(
+        format!("{KEV}{KEV}"),
+        expect!["broken at the end: there is more after the document; fetch it again"],
+    );
+    refuses(
+        format!("[{one},"),
+        expect!["broken at byte 778: the array does not close; fetch it again"],
+    );
+    refuses(
+        format!("[{one}]x"),
+        expect!["broken at byte 778: there is more after the end of the array; fetch it again"],
+    );
+    refuses(
+        format!("[{one} {one}]"),
+        expect!["broken at byte 778: `,` or `]` was expected; fetch it again"],
+    );
+    refuses(
+        format!("[{one},,{one}]"),
+        expect!["broken at byte 778: a value was expected; fetch it again"],
+    );
+    refuses("[]", expect!["no record in it can be read"]);
+    refuses(
+        "[1]",
+        expect![
+            "no record in it can be read; the first: record 1: invalid type: integer `1`, expected struct Record at line 1 column 1"
+        ],
+    );
+    refuses(
+        "cve,epss,other\n",
+        expect!["broken at line 1: the header `cve,epss,percentile` was expected; fetch it again"],
+    );
+    refuses(
+        "#score_date:2026-05-18T00:00:00Z\n",
+        expect!["broken at the end: the header `cve,epss,percentile` was expected; fetch it again"],
+    );
+    refuses(
+        format!("#{}\n", "x".repeat(2000)),
+        expect!["broken at line 1: the line is longer than 1024 bytes; fetch it again"],
+    );
+    refuses(
+        &packed(EPSS.as_bytes())[..60],
+        expect!["cannot read the document: incomplete deflate stream"],
+    );
 }
 
 #[test]
@@ -222,7 +307,8 @@ fn age_is_by_what_the_source_can_vouch_for() {
     let time = |text: &str| -> Timestamp { text.parse().unwrap() };
     let stale = |text: &str, live: bool, now: &str| {
         let import = import(text).unwrap();
-        FeedState::new(&import, "x", live, time("2026-05-25T00:00:00Z")).is_stale(&limits, time(now))
+        FeedState::new(&import, "x", live, time("2026-05-25T00:00:00Z"))
+            .is_stale(&limits, time(now))
     };
     // From a file the publisher's date counts; fetched, the catalogue is current as of then.
     assert!(stale(KEV, false, "2026-05-25T01:00:00Z"));
@@ -233,7 +319,11 @@ fn age_is_by_what_the_source_can_vouch_for() {
     assert!(!stale(EPSS, false, "2026-05-19T01:00:00Z"));
     // Dated ahead, or not dated at all: not to be trusted.
     assert!(stale(EPSS, false, "2026-05-10T01:00:00Z"));
-    assert!(stale("cve,epss,percentile\nCVE-2024-3094,0.1,0.1\n", true, "2026-05-25T01:00:00Z"));
+    assert!(stale(
+        "cve,epss,percentile\nCVE-2024-3094,0.1,0.1\n",
+        true,
+        "2026-05-25T01:00:00Z"
+    ));
 }
 
 proptest! {

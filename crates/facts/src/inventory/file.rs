@@ -31,9 +31,7 @@ const SERVICE_BYTES_MAX: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InventoryError {
     /// Larger than [`INVENTORY_BYTES_MAX`].
-    #[error(
-        "the inventory has {0} bytes; {INVENTORY_BYTES_MAX} are allowed: split the deployment"
-    )]
+    #[error("the inventory has {0} bytes; {INVENTORY_BYTES_MAX} are allowed: split the deployment")]
     TooLarge(usize),
     /// More than [`ASSETS_MAX`] assets.
     #[error("the inventory has {0} assets; {ASSETS_MAX} are allowed: split the deployment")]

@@ -97,7 +97,8 @@ fn changed<T: PartialEq + Display>(
     found: &mut Vec<String>,
 ) {
     if before != after {
-        let word = |value: Option<&T>| value.map_or("none".to_owned(), |value| format!("`{value}`"));
+        let word =
+            |value: Option<&T>| value.map_or("none".to_owned(), |value| format!("`{value}`"));
         found.push(format!(
             "`{host}` changes its {field} from {} to {}",
             word(before),

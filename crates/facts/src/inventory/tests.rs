@@ -1,10 +1,10 @@
 //! Tests of the inventory: its file form, its strictest readings and its raises.
 
 use super::*;
-use std::collections::BTreeSet;
 use countersign_domain::asset::{Criticality, Exposure, Scope, Tier};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 const SMALL: &str = r#"
 version = 1
@@ -55,7 +55,10 @@ fn defaults_fill_in_and_the_rest_is_strict() {
     assert_eq!(inventory.hosts_in(Environment::Production), 2);
     assert_eq!(inventory.hosts_in(Environment::Staging), 0);
 
-    assert_eq!(inventory.asset(&host("other")), Asset::unknown(host("other")));
+    assert_eq!(
+        inventory.asset(&host("other")),
+        Asset::unknown(host("other"))
+    );
     let bare = Inventory::parse(b"version = 1\n[[assets]]\nhost = \"x\"\n").unwrap();
     let bare = bare.asset(&host("x"));
     assert!(bare.known);
@@ -85,7 +88,9 @@ fn refuses(text: &str, expected: Expect) {
 fn errors_name_line_and_field() {
     refuses(
         "version = 1\n[[assets]]\nhost = \"a\"\ntire = 2\n",
-        expect!["line 4: unknown field `tire`, expected one of `host`, `environment`, `tier`, `criticality`, `exposure`, `scopes`, `owner`, `service`, `cluster`, `account`, `neighbours`"],
+        expect![
+            "line 4: unknown field `tire`, expected one of `host`, `environment`, `tier`, `criticality`, `exposure`, `scopes`, `owner`, `service`, `cluster`, `account`, `neighbours`"
+        ],
     );
     refuses(
         "version = 1\n[[assets]]\nhost = \"a\"\n\n[[assets]]\nhost = \"a\"\n",
@@ -101,7 +106,9 @@ fn errors_name_line_and_field() {
     );
     refuses(
         "version = 1\n[[assets]]\nhost = \"../a\"\n",
-        expect!["line 3: `../a` is not a host id; expected 1 to 100 of `a-z A-Z 0-9 . _ @ / -`, starting with a letter or digit"],
+        expect![
+            "line 3: `../a` is not a host id; expected 1 to 100 of `a-z A-Z 0-9 . _ @ / -`, starting with a letter or digit"
+        ],
     );
     refuses(
         "version = 1\n[[assets]]\nhost = \"a\"\nservice = \"\"\n",
@@ -144,11 +151,27 @@ fn raised(from: &str, to: &str, expected: Expect) {
 
 #[test]
 fn edits_that_raise_authority() {
-    raised("tier = 1", "tier = 3", expect!["`db-1` moves from tier 1 to tier 3, where less is asked"]);
+    raised(
+        "tier = 1",
+        "tier = 3",
+        expect!["`db-1` moves from tier 1 to tier 3, where less is asked"],
+    );
     raised("tier = 1", "tier = 0", expect![""]);
-    raised("scopes = [\"pci\"]", "scopes = [\"sox\"]", expect!["`web-1` leaves the PCI DSS scope"]);
-    raised("\"vital\"", "\"low\"", expect!["`db-1` is lowered from vital to low criticality"]);
-    raised("\"open\"", "\"small\"", expect!["`web-1` is lowered from open to small exposure"]);
+    raised(
+        "scopes = [\"pci\"]",
+        "scopes = [\"sox\"]",
+        expect!["`web-1` leaves the PCI DSS scope"],
+    );
+    raised(
+        "\"vital\"",
+        "\"low\"",
+        expect!["`db-1` is lowered from vital to low criticality"],
+    );
+    raised(
+        "\"open\"",
+        "\"small\"",
+        expect!["`web-1` is lowered from open to small exposure"],
+    );
 }
 
 #[test]
@@ -158,11 +181,7 @@ fn more_edits_that_raise_authority() {
         "environment = \"staging\"\ntier = 1",
         expect!["`db-1` moves from production to staging"],
     );
-    raised(
-        "\"development\"",
-        "\"production\"",
-        expect![""],
-    );
+    raised("\"development\"", "\"production\"", expect![""]);
     raised(
         "owner = \"maria.ortiz\"",
         "",
@@ -181,7 +200,9 @@ fn more_edits_that_raise_authority() {
     assert_eq!(old.raises(&fewer), Vec::<String>::new());
     assert_eq!(
         fewer.raises(&old),
-        ["`db-1` is added as production tier 1; until now it was unknown and held to the strictest reading"]
+        [
+            "`db-1` is added as production tier 1; until now it was unknown and held to the strictest reading"
+        ]
     );
 }
 

@@ -16,11 +16,7 @@ pub(super) struct TableForm {
     key: String,
     version: String,
     name: String,
-    #[serde(
-        default,
-        rename = "NOTICE",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, rename = "NOTICE", skip_serializing_if = "Option::is_none")]
     notice: Option<String>,
     inputs: Vec<Point>,
     outcome: Point,
@@ -92,7 +88,10 @@ pub(super) fn from_json(bytes: &[u8]) -> Result<TableForm, TableError> {
                 None => Ok(line),
                 Some(extra) => {
                     let extra = shown(extra, WORD_BYTES_MAX);
-                    Err(field("mapping", format!("row {at} has an unknown `{extra}`")))
+                    Err(field(
+                        "mapping",
+                        format!("row {at} has an unknown `{extra}`"),
+                    ))
                 }
             }
         })
@@ -202,7 +201,11 @@ fn read_row(row: &str, form: &TableForm) -> Result<(Vec<usize>, usize), TableErr
     if words.len() != form.inputs.len() + 1 {
         return Err(field(
             "rows",
-            format!("`{}` has not {} words", shown(row, 100), form.inputs.len() + 1),
+            format!(
+                "`{}` has not {} words",
+                shown(row, 100),
+                form.inputs.len() + 1
+            ),
         ));
     }
     let mut positions = form
@@ -251,7 +254,10 @@ fn check_word(name: &'static str, word: &str) -> Result<(), TableError> {
     } else {
         Err(field(
             name,
-            format!("`{}` is not 1 to {WORD_BYTES_MAX} printable characters", shown(word, 40)),
+            format!(
+                "`{}` is not 1 to {WORD_BYTES_MAX} printable characters",
+                shown(word, 40)
+            ),
         ))
     }
 }

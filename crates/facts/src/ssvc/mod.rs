@@ -37,7 +37,9 @@ pub enum TableError {
     #[error("decision table maps `{0}` more than once")]
     Twice(String),
     /// Combinations are not mapped.
-    #[error("decision table maps {mapped} of {combinations} combinations of inputs; all are needed")]
+    #[error(
+        "decision table maps {mapped} of {combinations} combinations of inputs; all are needed"
+    )]
     Incomplete {
         /// Combinations mapped.
         mapped: usize,
@@ -45,9 +47,7 @@ pub enum TableError {
         combinations: usize,
     },
     /// Not a table that facts are derived from here.
-    #[error(
-        "decision table `{0}` is not used here; expected `cisa:DT_BOD2604` or `ssvc:DT_DP`"
-    )]
+    #[error("decision table `{0}` is not used here; expected `cisa:DT_BOD2604` or `ssvc:DT_DP`")]
     Unknown(String),
 }
 
@@ -90,8 +90,9 @@ impl DecisionTable {
     /// # Errors
     /// When it is not that form, or the table is not complete.
     pub fn from_toml(text: &str) -> Result<Self, TableError> {
-        let form: TableForm = toml::from_str(text)
-            .map_err(|error| TableError::Form(countersign_domain::text::shown(error.message(), 200)))?;
+        let form: TableForm = toml::from_str(text).map_err(|error| {
+            TableError::Form(countersign_domain::text::shown(error.message(), 200))
+        })?;
         form.try_into()
     }
 

@@ -89,10 +89,19 @@ impl Tables {
             (_, _) => return Err(TableError::Unknown(table.id())),
         };
         let fits = |point: &super::Point, (id, values): (&str, &[&str])| {
-            point.id == id && point.values.iter().map(String::as_str).eq(values.iter().copied())
+            point.id == id
+                && point
+                    .values
+                    .iter()
+                    .map(String::as_str)
+                    .eq(values.iter().copied())
         };
         let all = table.inputs.len() == inputs.len()
-            && table.inputs.iter().zip(inputs).all(|(p, want)| fits(p, want))
+            && table
+                .inputs
+                .iter()
+                .zip(inputs)
+                .all(|(p, want)| fits(p, want))
             && fits(&table.outcome, outcome);
         if !all {
             let wanted: Vec<&str> = inputs.iter().map(|(id, _)| *id).collect();

@@ -63,7 +63,13 @@ fn the_embedded_tables_are_whole() {
     assert_eq!(tables.bod_26_04().rows.len(), 16);
     assert_eq!(tables.deployer().id(), "ssvc:DT_DP:1.0.0");
     assert_eq!(tables.deployer().rows.len(), 72);
-    assert!(tables.deployer().notice().unwrap().contains("Carnegie Mellon"));
+    assert!(
+        tables
+            .deployer()
+            .notice()
+            .unwrap()
+            .contains("Carnegie Mellon")
+    );
 }
 
 /// CISA's directive and CERT/CC's table at the points that people quote.
@@ -72,12 +78,36 @@ fn lookups_follow_the_published_tables() {
     use RemediationTimeline::{Days3, Days3Forensics, Days14, Days60, OnSystemUpgrade};
     let tables = Tables::embedded().unwrap();
     for (kev, exposure, automatable, impact, expected) in [
-        (false, Exposure::Small, false, TechnicalImpact::Total, OnSystemUpgrade),
-        (false, Exposure::Controlled, true, TechnicalImpact::Partial, Days60),
-        (true, Exposure::Controlled, false, TechnicalImpact::Partial, Days14),
+        (
+            false,
+            Exposure::Small,
+            false,
+            TechnicalImpact::Total,
+            OnSystemUpgrade,
+        ),
+        (
+            false,
+            Exposure::Controlled,
+            true,
+            TechnicalImpact::Partial,
+            Days60,
+        ),
+        (
+            true,
+            Exposure::Controlled,
+            false,
+            TechnicalImpact::Partial,
+            Days14,
+        ),
         (false, Exposure::Open, true, TechnicalImpact::Total, Days3),
         (true, Exposure::Open, true, TechnicalImpact::Partial, Days3),
-        (true, Exposure::Open, false, TechnicalImpact::Total, Days3Forensics),
+        (
+            true,
+            Exposure::Open,
+            false,
+            TechnicalImpact::Total,
+            Days3Forensics,
+        ),
     ] {
         let input = BodInput {
             kev: Some(kev),
@@ -91,10 +121,34 @@ fn lookups_follow_the_published_tables() {
         );
     }
     for (exploitation, automatable, exposure, criticality, expected) in [
-        (Exploitation::None, false, Exposure::Small, Criticality::Low, PatchPriority::Defer),
-        (Exploitation::None, true, Exposure::Open, Criticality::Vital, PatchPriority::OutOfCycle),
-        (Exploitation::PublicPoc, false, Exposure::Open, Criticality::Low, PatchPriority::Scheduled),
-        (Exploitation::Active, false, Exposure::Open, Criticality::Vital, PatchPriority::Immediate),
+        (
+            Exploitation::None,
+            false,
+            Exposure::Small,
+            Criticality::Low,
+            PatchPriority::Defer,
+        ),
+        (
+            Exploitation::None,
+            true,
+            Exposure::Open,
+            Criticality::Vital,
+            PatchPriority::OutOfCycle,
+        ),
+        (
+            Exploitation::PublicPoc,
+            false,
+            Exposure::Open,
+            Criticality::Low,
+            PatchPriority::Scheduled,
+        ),
+        (
+            Exploitation::Active,
+            false,
+            Exposure::Open,
+            Criticality::Vital,
+            PatchPriority::Immediate,
+        ),
     ] {
         let input = DeployerInput {
             exploitation: Some(exploitation),
@@ -117,7 +171,10 @@ fn what_is_missing_widens_the_answer() {
     };
     assert_eq!(
         tables.timeline(input, &open),
-        Some((RemediationTimeline::Days14, RemediationTimeline::Days3Forensics))
+        Some((
+            RemediationTimeline::Days14,
+            RemediationTimeline::Days3Forensics
+        ))
     );
     // Whether it can be automated makes no difference here.
     let input = BodInput {
@@ -153,7 +210,9 @@ fn unsound_tables_are_refused() {
     };
     for (edit, expected) in [
         (
-            (|v| { v["mapping"].as_array_mut().unwrap().pop(); }) as fn(&mut serde_json::Value),
+            (|v| {
+                v["mapping"].as_array_mut().unwrap().pop();
+            }) as fn(&mut serde_json::Value),
             "decision table maps 15 of 16 combinations of inputs; all are needed",
         ),
         (
@@ -165,7 +224,12 @@ fn unsound_tables_are_refused() {
             "decision table `rows`: `maybe` is not a value of `ssvc:A:2.0.0`",
         ),
         (
-            |v| { v["mapping"][0].as_object_mut().unwrap().remove("ssvc:A:2.0.0"); },
+            |v| {
+                v["mapping"][0]
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("ssvc:A:2.0.0");
+            },
             "decision table `mapping`: row 0 has no `ssvc:A:2.0.0`",
         ),
         (
@@ -200,7 +264,10 @@ fn only_tables_with_known_inputs_are_used() {
     let reversed = from_value(&reversed).unwrap();
     assert!(matches!(
         tables.replace(reversed),
-        Err(TableError::Field { field: "decision_points", .. })
+        Err(TableError::Field {
+            field: "decision_points",
+            ..
+        })
     ));
     let newer = {
         let mut value = certcc(tables.bod_26_04());
