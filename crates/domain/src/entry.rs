@@ -112,6 +112,10 @@ pub enum Event {
         published_at: Option<Timestamp>,
         /// How many records were taken.
         records: u64,
+        /// How many were left out as unreadable.
+        skipped: u64,
+        /// True when it was fetched from its publisher then, false when it came from a file.
+        live: bool,
     },
     /// A host observed itself.
     Observed {
@@ -290,6 +294,37 @@ pub enum Event {
         /// Its root.
         root: Digest,
     },
+}
+
+impl Event {
+    /// The change that it concerns, where it concerns one.
+    #[must_use]
+    pub const fn change(&self) -> Option<&ChangeId> {
+        match self {
+            Self::Proposed { change, .. }
+            | Self::Prepared { change, .. }
+            | Self::Unprepared { change, .. }
+            | Self::Decided { change, .. }
+            | Self::Voted { change, .. }
+            | Self::Authorized { change, .. }
+            | Self::Started { change, .. }
+            | Self::Settled { change, .. }
+            | Self::ExecutionClosed { change, .. }
+            | Self::Closed { change, .. }
+            | Self::ReviewRequired { change, .. }
+            | Self::ReviewOverdue { change, .. }
+            | Self::Reviewed { change, .. } => Some(change),
+            Self::Alarm { change, .. } => change.as_ref(),
+            Self::Roster { .. }
+            | Self::Policy { .. }
+            | Self::Inventory { .. }
+            | Self::Feed { .. }
+            | Self::Observed { .. }
+            | Self::Halted { .. }
+            | Self::Resumed { .. }
+            | Self::CrossCommitted { .. } => None,
+        }
+    }
 }
 
 /// What stands in the authorizations log at one index.

@@ -1,0 +1,196 @@
+//! Decides a change: the facts are gathered before, on a snapshot; the policy is evaluated inside
+//! the transaction that holds the log heads, with the reservations as they stand there. So two
+//! decisions can never both take the last room (ADR 0003).
+
+use crate::Frame;
+use crate::error::GateError;
+use crate::gather::{self, Gathered, Inputs};
+use crate::propose::load_change;
+use crate::state::{self, ChangeRecord, ExecutionRecord};
+use crate::world::World;
+use countersign_domain::decision::{Decision, Outcome};
+use countersign_domain::entry::{Closing, Event};
+use countersign_domain::facts::DecisionFacts;
+use countersign_domain::warrant::Ground;
+use countersign_domain::{
+    ChangeId, ChangeState, ExecutionState, PreparedPlan, Proposal, Timestamp,
+};
+use countersign_store::{Read, Write};
+use countersign_verify::Verified;
+
+/// A decision with the facts it rests on, for `policy explain`: nothing is written.
+#[derive(Debug, Clone)]
+pub struct DecisionPreview {
+    /// The facts.
+    pub facts: DecisionFacts,
+    /// What would be decided now.
+    pub decision: Decision,
+}
+
+/// Checks a plan that a host has signed; the plan and the JWS that goes into the log.
+pub(crate) fn verified_plan(
+    world: &World,
+    jws: &str,
+    proposal: &Verified<Proposal>,
+    now: Timestamp,
+) -> Result<(PreparedPlan, String), GateError> {
+    let plan = countersign_verify::plan::verify(jws, &world.roster, proposal)?.into_inner();
+    if plan.expires_at <= now {
+        return Err(GateError::invalid(
+            "expires_at",
+            "the plan has expired; prepare again",
+        ));
+    }
+    Ok((plan, jws.to_owned()))
+}
+
+/// Decides a change when the last host has answered. The state it is in afterwards.
+pub(crate) fn when_prepared(
+    tx: &mut dyn Write,
+    world: &World,
+    frame: &Frame,
+    change: &ChangeId,
+    proposal: &Proposal,
+    gathered: Option<Gathered>,
+) -> Result<ChangeState, GateError> {
+    let record = load_change(tx, change)?;
+    let executions = state::executions(tx, change)?;
+    let waits = |execution: &ExecutionRecord| {
+        execution.state == ExecutionState::Waiting && execution.plan.is_none()
+    };
+    if record.state != ChangeState::Preparing || executions.iter().any(waits) {
+        return Ok(record.state);
+    }
+    decide_prepared(tx, world, frame, &record, &executions, proposal, gathered)
+}
+
+/// Decides a change on the plans that are there; without any, it ends.
+pub(crate) fn decide_prepared(
+    tx: &mut dyn Write,
+    world: &World,
+    frame: &Frame,
+    record: &ChangeRecord,
+    executions: &[ExecutionRecord],
+    proposal: &Proposal,
+    gathered: Option<Gathered>,
+) -> Result<ChangeState, GateError> {
+    let plans = plans_of(executions);
+    if plans.is_empty() {
+        let why = executions
+            .iter()
+            .find_map(|execution| execution.unprepared.clone())
+            .unwrap_or_else(|| "no host answered in time".into());
+        let closed = Event::Closed {
+            change: record.id.clone(),
+            closing: Closing::Expired,
+            why: format!("no host could prepare it: {why}"),
+        };
+        frame.append(tx, closed)?;
+        return Ok(load_change(tx, &record.id)?.state);
+    }
+    let inputs = Inputs {
+        change: &record.id,
+        agent: &record.agent,
+        owner: &record.owner,
+        proposal,
+        proposal_digest: &record.proposal,
+        plans,
+    };
+    let gathered = match gathered {
+        Some(gathered) if gathered.still_holds(tx, &inputs)? => gathered,
+        Some(_) | None => gather::gather(tx, world, &inputs, frame.at)?,
+    };
+    let (decision, facts) = evaluate(tx, world, frame, gathered.facts.clone())?;
+    record_decision(tx, world, frame, record, &gathered, decision, &facts)?;
+    Ok(load_change(tx, &record.id)?.state)
+}
+
+/// The plans of the hosts that take part.
+pub(crate) fn plans_of(executions: &[ExecutionRecord]) -> Vec<&PreparedPlan> {
+    executions
+        .iter()
+        .filter(|execution| !execution.state.is_final())
+        .filter_map(|execution| execution.plan.as_ref())
+        .collect()
+}
+
+/// Evaluates the policy with the reservations of this very transaction. An error of the policy
+/// denies, and raises an alarm.
+pub(crate) fn evaluate(
+    tx: &mut dyn Write,
+    world: &World,
+    frame: &Frame,
+    mut facts: DecisionFacts,
+) -> Result<(Decision, DecisionFacts), GateError> {
+    facts.reservations = gather::reservations(tx, &facts, frame.at)?;
+    let decided = world.policy()?.policy.decide(&facts);
+    if let Some(text) = decided.alarm {
+        frame.alarm(tx, "policy-error", Some(&facts.change), text)?;
+    }
+    Ok((decided.decision, facts))
+}
+
+/// What would be decided now, without writing anything.
+pub(crate) fn preview(
+    view: &dyn Read,
+    world: &World,
+    inputs: &Inputs<'_>,
+    now: Timestamp,
+) -> Result<DecisionPreview, GateError> {
+    let mut facts = gather::gather(view, world, inputs, now)?.facts;
+    facts.reservations = gather::reservations(view, &facts, now)?;
+    let decision = world.policy()?.policy.decide(&facts).decision;
+    Ok(DecisionPreview { facts, decision })
+}
+
+/// Writes a decision; one that allows is authorized in the same transaction.
+pub(crate) fn record_decision(
+    tx: &mut dyn Write,
+    world: &World,
+    frame: &Frame,
+    record: &ChangeRecord,
+    gathered: &Gathered,
+    decision: Decision,
+    facts: &DecisionFacts,
+) -> Result<(), GateError> {
+    let policy = world.policy()?;
+    crate::keep_value(tx, facts)?;
+    let lifetime = policy
+        .policy
+        .settings()
+        .limits
+        .authorization_lifetime_seconds;
+    let authorized_until = frame.at.plus_seconds(i64::from(lifetime));
+    let allowed = decision.outcome == Outcome::Allow;
+    let until = if allowed {
+        authorized_until
+    } else {
+        frame
+            .at
+            .plus_seconds(i64::from(decision.duties.decide_within_seconds))
+    };
+    frame.append(
+        tx,
+        Event::Decided {
+            change: record.id.clone(),
+            change_digest: gathered.change_digest,
+            plans: gathered.plans.clone(),
+            decision,
+            blast: facts.blast,
+            until,
+        },
+    )?;
+    if allowed {
+        frame.append(
+            tx,
+            Event::Authorized {
+                change: record.id.clone(),
+                change_digest: gathered.change_digest,
+                ground: Ground::Standing,
+                signers: policy.record.signers.clone(),
+                until: authorized_until,
+            },
+        )?;
+    }
+    Ok(())
+}

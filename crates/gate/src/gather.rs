@@ -1,0 +1,381 @@
+//! Turns claims into facts: gathers, on one consistent view, everything a decision rests on.
+
+use crate::error::GateError;
+use crate::state::{self, HostRecord, PendingRecord, StoredIntel};
+use crate::world::{self, EpochRecord, World};
+use countersign_domain::asset::Asset;
+use countersign_domain::entry::change_digest;
+use countersign_domain::facts::{
+    BlastRadius, CalendarFacts, DecisionFacts, LowerFacts, Reservations, TargetScope,
+};
+use countersign_domain::id::{AccountId, ClusterId};
+use countersign_domain::lease::HostPlan;
+use countersign_domain::observation::{Observation, PendingUpgrade};
+use countersign_domain::{
+    AgentId, ChangeId, CveId, Digest, Environment, PersonId, PreparedPlan, Proposal, Timestamp,
+    canonical,
+};
+use countersign_facts::contradiction::{Against, contradictions};
+use countersign_facts::feed::{Feeds, Intel};
+use countersign_facts::observed::{self, Observed, PlanFacts};
+use countersign_facts::vulnerability::{IntelRow, Question, vulnerability};
+use countersign_store::{Read, ReservationQuery, StoreError, TransitionOutcome};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How far back rollbacks and healthy runs count, in seconds.
+const OUTCOMES_SECONDS: i64 = 90 * 86_400;
+
+/// What facts are gathered for.
+pub(crate) struct Inputs<'a> {
+    pub(crate) change: &'a ChangeId,
+    pub(crate) agent: &'a AgentId,
+    pub(crate) owner: &'a PersonId,
+    pub(crate) proposal: &'a Proposal,
+    pub(crate) proposal_digest: &'a Digest,
+    pub(crate) plans: Vec<&'a PreparedPlan>,
+}
+
+/// Facts, what they were gathered on, and the digest that binds the change.
+pub(crate) struct Gathered {
+    pub(crate) facts: DecisionFacts,
+    pub(crate) plans: Vec<HostPlan>,
+    pub(crate) change_digest: Digest,
+    epoch: EpochRecord,
+}
+
+impl Gathered {
+    /// True when nothing that the facts were gathered on has changed since.
+    pub(crate) fn still_holds(
+        &self,
+        store: &dyn Read,
+        inputs: &Inputs<'_>,
+    ) -> Result<bool, GateError> {
+        let epoch = state::load::<EpochRecord>(store, "current")?;
+        Ok(epoch == Some(self.epoch) && self.plans == host_plans(inputs)?)
+    }
+}
+
+/// Gathers the facts for a decision, all but the reservations, which are read where it is decided.
+pub(crate) fn gather(
+    store: &dyn Read,
+    world: &World,
+    inputs: &Inputs<'_>,
+    now: Timestamp,
+) -> Result<Gathered, GateError> {
+    let policy = world.policy()?;
+    let settings = policy.policy.settings();
+    let missing = || GateError::Conflict("a plan without steps cannot be decided".into());
+    let plan_facts = PlanFacts::of(&inputs.plans, &policy.patterns).ok_or_else(missing)?;
+    let assets = inputs
+        .plans
+        .iter()
+        .map(|plan| world::asset(store, &plan.host))
+        .collect::<Result<Vec<_>, _>>()?;
+    let observations = observations(store, world, inputs)?;
+    let observed: Vec<Observed<'_>> = observations
+        .iter()
+        .map(|(observation, digest)| Observed {
+            observation,
+            digest: *digest,
+        })
+        .collect();
+    let cves = observed::cves(
+        inputs.proposal,
+        &observed,
+        settings.limits.observation_max_age_seconds,
+        now,
+    );
+    let rows = intel(store, cves.fresh().into_iter().flatten())?;
+    let vulnerability = vulnerability(&Question {
+        cves: &cves,
+        rows: &rows_of(&rows, &world.feeds),
+        feeds: &world.feeds,
+        limits: policy.limits,
+        assets: &assets,
+        tables: &world.tables,
+        now,
+    });
+    let contradictions = contradictions(
+        inputs.proposal,
+        &Against {
+            assets: &assets,
+            vulnerability: &vulnerability,
+            cves: &cves,
+            plans: &inputs.plans,
+            plan_facts: Some(&plan_facts),
+        },
+    );
+    let times = observations
+        .iter()
+        .map(|(observation, _)| observation.observed_at)
+        .chain(inputs.plans.iter().map(|plan| plan.prepared_at));
+    let plans = host_plans(inputs)?;
+    let outcomes = outcomes(store, inputs, now)?;
+    let mut facts = DecisionFacts {
+        change: inputs.change.clone(),
+        at: now,
+        agent: inputs.agent.clone(),
+        owner: inputs.owner.clone(),
+        path: inputs.proposal.path,
+        category: plan_facts.category,
+        security_origin: plan_facts.security_origin,
+        blast: blast(world, &assets),
+        rollback: plan_facts.rollback_facts(
+            inputs.proposal.rollback,
+            rollbacks_in_similar(&outcomes, &assets),
+        ),
+        lower: lower(&outcomes, &assets, now),
+        scopes: scopes(assets),
+        vulnerability,
+        reservations: Reservations::default(),
+        chain: plan_facts.chain,
+        // Calendars come with the policy's own; without one, every hour is in the window.
+        calendar: CalendarFacts {
+            in_window: true,
+            freeze: false,
+        },
+        evidence_age_seconds: observed::evidence_age_seconds(times, now),
+        contradictions,
+        policy_lapsed: world.policy_lapsed(now),
+        trial: world.roster.trial,
+    };
+    // Where a target was never observed, no plan makes up for it.
+    if observations.len() < inputs.plans.len() {
+        facts.evidence_age_seconds = u32::MAX;
+    }
+    Ok(Gathered {
+        change_digest: change_digest(inputs.proposal_digest, &inputs.proposal.waves, &plans)?,
+        facts,
+        plans,
+        epoch: world.epoch,
+    })
+}
+
+/// What other changes have reserved, as this view has it.
+pub(crate) fn reservations(
+    store: &dyn Read,
+    facts: &DecisionFacts,
+    now: Timestamp,
+) -> Result<Reservations, StoreError> {
+    let assets = || facts.scopes.iter().flat_map(|scope| &scope.assets);
+    let services: BTreeSet<String> = assets().filter_map(|asset| asset.service.clone()).collect();
+    let environments: BTreeSet<Environment> = assets().map(|asset| asset.environment).collect();
+    store.reservations(&ReservationQuery {
+        change: &facts.change,
+        agent: &facts.agent,
+        owner: &facts.owner,
+        services: &services.into_iter().collect::<Vec<_>>(),
+        environments: &environments.into_iter().collect::<Vec<_>>(),
+        now,
+    })
+}
+
+fn host_plans(inputs: &Inputs<'_>) -> Result<Vec<HostPlan>, GateError> {
+    let mut plans = inputs
+        .plans
+        .iter()
+        .map(|plan| {
+            Ok(HostPlan {
+                host: plan.host.clone(),
+                plan: canonical::digest(plan)?,
+            })
+        })
+        .collect::<Result<Vec<_>, GateError>>()?;
+    plans.sort();
+    Ok(plans)
+}
+
+/// Each target's last observation, with the packages that are asked for only, and the digest of
+/// what the host signed.
+fn observations(
+    store: &dyn Read,
+    world: &World,
+    inputs: &Inputs<'_>,
+) -> Result<Vec<(Observation, Digest)>, StoreError> {
+    let mut observations = Vec::new();
+    for plan in &inputs.plans {
+        let Some(host) = state::load::<HostRecord>(store, plan.host.as_str())? else {
+            continue;
+        };
+        let mut pending = Vec::new();
+        for package in &inputs.proposal.packages {
+            let key = PendingRecord::key_of(&plan.host, &package.name, &package.architecture);
+            pending.extend(state::load::<PendingRecord>(store, &key)?.map(|record| record.upgrade));
+        }
+        observations.push((observation_of(world, &host, pending), host.observation));
+    }
+    Ok(observations)
+}
+
+/// An observation with only some of its pending upgrades: what facts are derived from.
+pub(crate) fn observation_of(
+    world: &World,
+    host: &HostRecord,
+    pending: Vec<PendingUpgrade>,
+) -> Observation {
+    Observation {
+        v: 1,
+        deployment: world.deployment().clone(),
+        host: host.host.clone(),
+        observed_at: host.observed_at,
+        lists_refreshed_at: None,
+        pending,
+        health: Vec::new(),
+        gaps: Vec::new(),
+    }
+}
+
+/// The rows of intelligence for these CVE ids.
+pub(crate) fn intel<'a>(
+    store: &dyn Read,
+    cves: impl IntoIterator<Item = &'a CveId>,
+) -> Result<Vec<StoredIntel>, StoreError> {
+    let cves: Vec<CveId> = cves.into_iter().cloned().collect();
+    store
+        .intel(&cves)?
+        .iter()
+        .map(|row| {
+            serde_json::from_str(&row.body).map_err(|error| {
+                StoreError::Damaged(format!("{} of {}: {error}", row.feed, row.cve))
+            })
+        })
+        .collect()
+}
+
+/// Rows with the import that brought each; a row whose feed is not there any more counts not.
+pub(crate) fn rows_of<'a>(stored: &'a [StoredIntel], feeds: &'a Feeds) -> Vec<IntelRow<'a>> {
+    stored
+        .iter()
+        .filter_map(|row| {
+            let feed = match row.record.says {
+                Intel::CisaKev(_) => feeds.kev.as_ref(),
+                Intel::Epss(_) => feeds.epss.as_ref(),
+                Intel::Cve(_) => feeds.cve.as_ref(),
+            };
+            Some(IntelRow {
+                record: &row.record,
+                import: row.import.as_ref().or(feed)?,
+            })
+        })
+        .collect()
+}
+
+/// Hosts that share environment, account and cluster form one scope.
+fn scopes(assets: Vec<Asset>) -> Vec<TargetScope> {
+    let mut scopes: BTreeMap<(Environment, Option<AccountId>, Option<ClusterId>), Vec<Asset>> =
+        BTreeMap::new();
+    for asset in assets {
+        let key = (
+            asset.environment,
+            asset.account.clone(),
+            asset.cluster.clone(),
+        );
+        scopes.entry(key).or_default().push(asset);
+    }
+    scopes
+        .into_values()
+        .map(|assets| TargetScope { assets })
+        .collect()
+}
+
+fn blast(world: &World, assets: &[Asset]) -> BlastRadius {
+    let distinct = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let percent = |environment: Environment| {
+        let touched = assets
+            .iter()
+            .filter(|asset| asset.environment == environment)
+            .count();
+        let known = world
+            .inventory
+            .as_ref()
+            .and_then(|inventory| inventory.assets.get(&environment).copied())
+            .unwrap_or(0);
+        match (touched, known) {
+            (0, _) => 0,
+            // Nothing known to compare with: all of it.
+            (_, 0) => 100,
+            (touched, known) => distinct((touched * 100).div_ceil(known as usize)).min(100),
+        }
+    };
+    BlastRadius {
+        hosts: distinct(assets.len()),
+        percent: [
+            Environment::Development,
+            Environment::Staging,
+            Environment::Production,
+        ]
+        .into_iter()
+        .map(percent)
+        .max()
+        .unwrap_or(100),
+        clusters: distinct(
+            assets
+                .iter()
+                .filter_map(|asset| asset.cluster.as_ref())
+                .collect::<BTreeSet<_>>()
+                .len(),
+        ),
+        accounts: distinct(
+            assets
+                .iter()
+                .filter_map(|asset| asset.account.as_ref())
+                .collect::<BTreeSet<_>>()
+                .len(),
+        ),
+    }
+}
+
+fn outcomes(
+    store: &dyn Read,
+    inputs: &Inputs<'_>,
+    now: Timestamp,
+) -> Result<Vec<TransitionOutcome>, StoreError> {
+    let transitions: BTreeSet<String> = inputs
+        .plans
+        .iter()
+        .flat_map(|plan| &plan.steps)
+        .filter(|step| step.requested)
+        .map(|step| world::transition_key(&step.transition))
+        .collect();
+    let transitions: Vec<String> = transitions.into_iter().collect();
+    store.outcomes(&transitions, now.plus_seconds(-OUTCOMES_SECONDS))
+}
+
+/// Rollbacks and failures of the same transition on hosts of the same environment and tier.
+fn rollbacks_in_similar(outcomes: &[TransitionOutcome], assets: &[Asset]) -> u32 {
+    let similar: BTreeSet<(Environment, u8)> = assets
+        .iter()
+        .map(|asset| (asset.environment, asset.tier.number()))
+        .collect();
+    let failed: BTreeSet<_> = outcomes
+        .iter()
+        .filter(|outcome| {
+            !outcome.succeeded && similar.contains(&(outcome.environment, outcome.tier))
+        })
+        .map(|outcome| (&outcome.change, &outcome.host))
+        .collect();
+    u32::try_from(failed.len()).unwrap_or(u32::MAX)
+}
+
+/// Hosts in lower environments where it succeeded last, and since when.
+fn lower(outcomes: &[TransitionOutcome], assets: &[Asset], now: Timestamp) -> LowerFacts {
+    let lower: BTreeSet<Environment> = assets
+        .iter()
+        .flat_map(|asset| asset.environment.lower().iter().copied())
+        .collect();
+    let mut last: BTreeMap<_, &TransitionOutcome> = BTreeMap::new();
+    for outcome in outcomes
+        .iter()
+        .filter(|outcome| lower.contains(&outcome.environment))
+    {
+        // Newest first: the first one seen of a host stands.
+        last.entry(&outcome.host).or_insert(outcome);
+    }
+    let healthy: Vec<_> = last.values().filter(|outcome| outcome.succeeded).collect();
+    let first = healthy.iter().map(|outcome| outcome.at).min();
+    let hours = first.map_or(0, |first| now.seconds_since(first).max(0) / 3600);
+    LowerFacts {
+        healthy_hosts: u32::try_from(healthy.len()).unwrap_or(u32::MAX),
+        healthy_hours: u32::try_from(hours).unwrap_or(u32::MAX),
+    }
+}

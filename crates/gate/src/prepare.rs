@@ -1,0 +1,122 @@
+//! Takes the hosts' answers to a proposal. When the last has answered, it is decided.
+
+use crate::decide;
+use crate::error::GateError;
+use crate::propose::{load_change, load_proposal};
+use crate::state::{self, ExecutionRecord};
+use crate::{Frame, Gate, World};
+use countersign_domain::entry::Event;
+use countersign_domain::{ChangeId, ChangeState, ExecutionState, HostId, Proposal, Timestamp};
+use countersign_verify::Verified;
+use std::sync::Arc;
+
+impl Gate {
+    /// Takes a plan that a host has signed for a change.
+    ///
+    /// # Errors
+    /// When it is malformed, not signed by that host, or answers another proposal; or when the
+    /// change no longer waits for it.
+    pub async fn prepared(
+        &self,
+        host: &HostId,
+        change: &ChangeId,
+        plan: String,
+        now: Timestamp,
+    ) -> Result<ChangeState, GateError> {
+        let (world, proposal) = self.change_with_proposal(change)?;
+        let (verified, jws) = decide::verified_plan(&world, &plan, &proposal, now)?;
+        if verified.host != *host {
+            return Err(GateError::Forbidden(format!(
+                "the plan is of host `{}`",
+                verified.host
+            )));
+        }
+        let frame = Frame::new(&world, now);
+        let change = change.clone();
+        self.submit(move |tx| {
+            let record = load_change(tx, &change)?;
+            let execution = load_execution(tx, &change, &verified.host)?;
+            let digest = countersign_domain::canonical::digest(&verified)?;
+            if execution.plan_digest == Some(digest) {
+                return Ok(record.state);
+            }
+            if record.state != ChangeState::Preparing || execution.state != ExecutionState::Waiting
+            {
+                return Err(GateError::State {
+                    change,
+                    state: record.state,
+                    problem: "it no longer waits for this host's plan".into(),
+                });
+            }
+            frame.append(
+                tx,
+                Event::Prepared {
+                    change: change.clone(),
+                    host: verified.host.clone(),
+                    plan: jws,
+                },
+            )?;
+            decide::when_prepared(tx, &world, &frame, &change, &proposal, None)
+        })
+        .await
+    }
+
+    /// A host says that it cannot do it, and drops out of the change.
+    ///
+    /// # Errors
+    /// When the change no longer waits for this host.
+    pub async fn unprepared(
+        &self,
+        host: &HostId,
+        change: &ChangeId,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<ChangeState, GateError> {
+        let (world, proposal) = self.change_with_proposal(change)?;
+        let frame = Frame::new(&world, now);
+        let (host, change) = (host.clone(), change.clone());
+        let why = countersign_domain::text::shown(why, 300);
+        self.submit(move |tx| {
+            let record = load_change(tx, &change)?;
+            let execution = load_execution(tx, &change, &host)?;
+            if record.state != ChangeState::Preparing || execution.state != ExecutionState::Waiting
+            {
+                return Ok(record.state);
+            }
+            frame.append(
+                tx,
+                Event::Unprepared {
+                    change: change.clone(),
+                    host,
+                    why,
+                },
+            )?;
+            decide::when_prepared(tx, &world, &frame, &change, &proposal, None)
+        })
+        .await
+    }
+
+    /// The world, and the proposal of a change, verified against it.
+    fn change_with_proposal(
+        &self,
+        change: &ChangeId,
+    ) -> Result<(Arc<World>, Verified<Proposal>), GateError> {
+        self.store.read(|view| {
+            let world = self.worlds.at(view)?;
+            let record = load_change(view, change)?;
+            let (jws, _) = load_proposal(view, &record)?;
+            let proposal = countersign_verify::proposal::verify(&jws, &world.roster)?;
+            Ok((world, proposal))
+        })
+    }
+}
+
+/// An execution that has to be there.
+pub(crate) fn load_execution(
+    store: &dyn countersign_store::Read,
+    change: &ChangeId,
+    host: &HostId,
+) -> Result<ExecutionRecord, GateError> {
+    state::load(store, &ExecutionRecord::key_of(change, host))?
+        .ok_or_else(|| GateError::not_found("target of this change", host.as_str()))
+}

@@ -1,0 +1,237 @@
+//! The sweep: what time itself ends. Runs every few seconds; each pass is one transaction per page.
+
+use crate::decide;
+use crate::error::GateError;
+use crate::propose::load_proposal;
+use crate::settle::require_review;
+use crate::state::{self, ChangeRecord, ExecutionRecord, Record};
+use crate::world::World;
+use crate::{Frame, Gate};
+use countersign_domain::canonical;
+use countersign_domain::entry::{Closing, Entry, Event, ExecutionClosing};
+use countersign_domain::{ChangeState, ExecutionState, Timestamp};
+use countersign_store::{DocumentQuery, Log, Write};
+use countersign_verify::log::authorizations_origin;
+use std::sync::Arc;
+
+/// How long after a warrant's end the gate waits for a receipt, in seconds: a host that started in
+/// time may still be at work.
+const SILENCE_SECONDS: i64 = 15 * 60;
+/// How far apart two rungs of a late review are, in seconds. Ladders come with the policy's own.
+const RUNG_SECONDS: i64 = 86_400;
+/// Documents in one pass.
+const PAGE: usize = 200;
+
+/// What a pass did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Changes that expired or were decided late.
+    pub changes: u32,
+    /// Executions whose host has been silent.
+    pub executions: u32,
+    /// Reviews that became overdue, or a rung later.
+    pub reviews: u32,
+}
+
+impl Gate {
+    /// Ends what has run out of time.
+    ///
+    /// # Errors
+    /// When storage fails; what was done by then stands.
+    pub async fn sweep(&self, now: Timestamp) -> Result<Swept, GateError> {
+        let world = self.world()?;
+        let frame = Frame::new(&world, now);
+        self.submit(move |tx| {
+            let mut swept = Swept::default();
+            silent_executions(tx, &world, &frame, &mut swept)?;
+            let query = DocumentQuery {
+                due_by: Some(now),
+                limit: PAGE,
+                ..Default::default()
+            };
+            for document in tx.documents(ChangeRecord::KIND, &query)? {
+                let record: ChangeRecord = state::parse(&document)?;
+                change_due(tx, &world, &frame, &record, &mut swept)?;
+            }
+            Ok(swept)
+        })
+        .await
+    }
+
+    /// Commits the authorizations log's head into the recommendations log, so that neither can be
+    /// rewritten alone. (The other way round, every `proposed` entry does it.)
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub async fn cross_commit(&self, now: Timestamp) -> Result<(), GateError> {
+        let world = self.world()?;
+        let frame = Frame::new(&world, now);
+        self.submit(move |tx| {
+            let head = tx.head(Log::Authorizations)?;
+            let entry = Entry {
+                v: 1,
+                deployment: frame.deployment.clone(),
+                trial: frame.trial,
+                at: frame.at,
+                event: Event::CrossCommitted {
+                    origin: authorizations_origin(&frame.deployment),
+                    size: head.size,
+                    root: head.root,
+                },
+            };
+            tx.append(Log::Recommendations, &canonical::to_bytes(&entry)?)?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn silent_executions(
+    tx: &mut dyn Write,
+    world: &Arc<World>,
+    frame: &Frame,
+    swept: &mut Swept,
+) -> Result<(), GateError> {
+    let query = DocumentQuery {
+        due_by: Some(frame.at.plus_seconds(-SILENCE_SECONDS)),
+        limit: PAGE,
+        ..Default::default()
+    };
+    for document in tx.documents(ExecutionRecord::KIND, &query)? {
+        let execution: ExecutionRecord = state::parse(&document)?;
+        if !matches!(
+            execution.state,
+            ExecutionState::Issued | ExecutionState::Started
+        ) {
+            continue;
+        }
+        swept.executions += 1;
+        let why = format!(
+            "host `{}` has been silent past its warrant's end",
+            execution.host
+        );
+        frame.append(
+            tx,
+            Event::ExecutionClosed {
+                change: execution.change.clone(),
+                host: execution.host,
+                closing: ExecutionClosing::Unknown,
+                why: why.clone(),
+            },
+        )?;
+        frame.alarm(tx, "outcome-unknown", Some(&execution.change), why.clone())?;
+        crate::settle::stop_waiting(tx, frame, &execution.change, &why)?;
+        require_review(tx, world, frame, &execution.change)?;
+    }
+    Ok(())
+}
+
+fn change_due(
+    tx: &mut dyn Write,
+    world: &Arc<World>,
+    frame: &Frame,
+    record: &ChangeRecord,
+    swept: &mut Swept,
+) -> Result<(), GateError> {
+    let expired = |why: &str| Event::Closed {
+        change: record.id.clone(),
+        closing: Closing::Expired,
+        why: why.to_owned(),
+    };
+    match record.state {
+        ChangeState::Proposed | ChangeState::Preparing => {
+            swept.changes += 1;
+            decide_late(tx, world, frame, record)
+        }
+        ChangeState::Escalated | ChangeState::AwaitingApproval => {
+            swept.changes += 1;
+            frame.append(tx, expired("nobody decided it in time"))?;
+            Ok(())
+        }
+        ChangeState::Authorized => {
+            swept.changes += 1;
+            frame.append(tx, expired("no host redeemed it in time"))?;
+            Ok(())
+        }
+        ChangeState::Running => {
+            swept.changes += 1;
+            expire_waiting(tx, world, frame, record)
+        }
+        ChangeState::ReviewDue | ChangeState::Overdue(_) => {
+            swept.reviews += 1;
+            let rung = match record.state {
+                ChangeState::Overdue(rung) => rung.saturating_add(1),
+                _ => 1,
+            };
+            frame.append(
+                tx,
+                Event::ReviewOverdue {
+                    change: record.id.clone(),
+                    rung,
+                    due_at: frame.at.plus_seconds(RUNG_SECONDS),
+                },
+            )?;
+            frame.alarm(
+                tx,
+                "review-overdue",
+                Some(&record.id),
+                format!("no human has reviewed it; rung {rung}"),
+            )?;
+            Ok(())
+        }
+        ChangeState::Denied
+        | ChangeState::Refused
+        | ChangeState::Expired
+        | ChangeState::Withdrawn
+        | ChangeState::Revoked
+        | ChangeState::Settled
+        | ChangeState::Reviewed => Ok(()),
+    }
+}
+
+/// Hosts that have not answered in time drop out; the change is decided on those that have.
+fn decide_late(
+    tx: &mut dyn Write,
+    world: &World,
+    frame: &Frame,
+    record: &ChangeRecord,
+) -> Result<(), GateError> {
+    for execution in state::executions(tx, &record.id)? {
+        if execution.state == ExecutionState::Waiting && execution.plan.is_none() {
+            frame.append(
+                tx,
+                Event::Unprepared {
+                    change: record.id.clone(),
+                    host: execution.host,
+                    why: "did not answer in time".into(),
+                },
+            )?;
+        }
+    }
+    let executions = state::executions(tx, &record.id)?;
+    let (_, proposal) = load_proposal(tx, record)?;
+    decide::decide_prepared(tx, world, frame, record, &executions, &proposal, None).map(|_| ())
+}
+
+/// Hosts of a running change that did not redeem in time get no warrant any more.
+fn expire_waiting(
+    tx: &mut dyn Write,
+    world: &World,
+    frame: &Frame,
+    record: &ChangeRecord,
+) -> Result<(), GateError> {
+    for execution in state::executions(tx, &record.id)? {
+        if execution.state == ExecutionState::Waiting {
+            frame.append(
+                tx,
+                Event::ExecutionClosed {
+                    change: record.id.clone(),
+                    host: execution.host,
+                    closing: ExecutionClosing::Expired,
+                    why: "did not redeem in time".into(),
+                },
+            )?;
+        }
+    }
+    require_review(tx, world, frame, &record.id)
+}
