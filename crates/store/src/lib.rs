@@ -1,1 +1,55 @@
 //! State and log entries in one transaction.
+//!
+//! [`Store`] keeps both logs, the blobs beside them and the projections that are folds of them, in
+//! one SQLite file. What changes state is a job: it runs in a savepoint of the one write
+//! transaction, many jobs are made durable by one fsync, and only then are checkpoints signed and
+//! answers given.
+//!
+//! What is not here: what entries and documents mean (see `gate`), any decision, any clock. SQL is
+//! in this crate alone.
+
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+mod compare;
+mod contract;
+mod cosign;
+mod engine;
+mod error;
+mod fsck;
+mod history;
+mod job;
+mod latest;
+mod lock;
+mod locked;
+mod open;
+mod pending;
+mod per_log;
+mod pool;
+mod proof_stage;
+mod publish;
+mod raw;
+mod rebuild;
+mod schema;
+mod shared;
+mod store;
+mod tables;
+mod view;
+mod write;
+mod writer;
+
+pub use contract::{
+    Appended, Blob, Document, DocumentQuery, Head, IntelRow, Log, Read, Reservation,
+    ReservationQuery, StoreError, TransitionOutcome, Write,
+};
+pub use cosign::{CosignError, CosignRequest, Cosigner};
+pub use error::OpenError;
+pub use fsck::{FsckReport, LogReport, fsck};
+pub use pending::Pending;
+pub use per_log::PerLog;
+pub use raw::RawCommits;
+pub use rebuild::{Apply, Difference, RebuildError, RebuildReport, rebuild};
+pub use store::{Options, Signers, Store};
+pub use tables::blobs::BLOB_BYTES_MAX;

@@ -1,0 +1,89 @@
+//! Signed checkpoints: the newest, a bounded history, and the newest that a witness cosigned.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::code;
+use crate::contract::{Log, StoreError};
+use crate::engine::column;
+use countersign_ledger::SignedCheckpoint;
+
+/// How many of the newest are kept of each log.
+pub(crate) const CHECKPOINTS_KEPT: u32 = 1_024;
+
+/// A note, and whether a witness cosigned it.
+#[derive(Debug, Clone)]
+pub(crate) struct Note {
+    pub(crate) signed: SignedCheckpoint,
+    pub(crate) cosigned: bool,
+}
+
+/// Keeps a note. A cosigned one of the same size is not replaced by one without.
+pub(crate) fn put(conn: &Connection, log: Log, note: &Note) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO checkpoints (log, size, note, cosigned) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (log, size) DO UPDATE SET note = excluded.note, cosigned = excluded.cosigned
+         WHERE excluded.cosigned >= cosigned",
+    )?
+    .execute(params![
+        code(log),
+        column(note.signed.claimed().size())?,
+        note.signed.as_str(),
+        note.cosigned
+    ])?;
+    Ok(())
+}
+
+/// Removes all but the newest, and the newest cosigned one.
+pub(crate) fn prune(conn: &Connection, log: Log) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "DELETE FROM checkpoints WHERE log = ?1
+         AND size <= (SELECT size FROM checkpoints WHERE log = ?1
+                      ORDER BY size DESC LIMIT 1 OFFSET ?2)
+         AND size IS NOT (SELECT max(size) FROM checkpoints WHERE log = ?1 AND cosigned = 1)",
+    )?
+    .execute(params![code(log), CHECKPOINTS_KEPT])?;
+    Ok(())
+}
+
+fn note(text: &str, cosigned: bool) -> Result<Note, StoreError> {
+    let signed = SignedCheckpoint::parse(text)
+        .map_err(|error| StoreError::Damaged(format!("a stored checkpoint: {error}")))?;
+    Ok(Note { signed, cosigned })
+}
+
+/// The newest, whoever signed it.
+pub(crate) fn newest(conn: &Connection, log: Log) -> Result<Option<Note>, StoreError> {
+    one(
+        conn,
+        log,
+        "SELECT note, cosigned FROM checkpoints WHERE log = ?1 ORDER BY size DESC LIMIT 1",
+    )
+}
+
+/// The newest that a witness cosigned.
+pub(crate) fn newest_cosigned(conn: &Connection, log: Log) -> Result<Option<Note>, StoreError> {
+    one(
+        conn,
+        log,
+        "SELECT note, cosigned FROM checkpoints WHERE log = ?1 AND cosigned = 1
+         ORDER BY size DESC LIMIT 1",
+    )
+}
+
+fn one(conn: &Connection, log: Log, sql: &str) -> Result<Option<Note>, StoreError> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let found: Option<(String, bool)> = statement
+        .query_row([code(log)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    found
+        .map(|(text, cosigned)| note(&text, cosigned))
+        .transpose()
+}
+
+/// Size column and text of each, smallest first.
+pub(crate) fn all(conn: &Connection, log: Log) -> Result<Vec<(i64, String)>, StoreError> {
+    let mut statement =
+        conn.prepare_cached("SELECT size, note FROM checkpoints WHERE log = ?1 ORDER BY size")?;
+    let rows = statement.query_map([code(log)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

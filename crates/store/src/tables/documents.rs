@@ -1,0 +1,179 @@
+//! Documents: projection rows whose meaning their writer knows.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
+
+use crate::contract::{Document, DocumentQuery, StoreError};
+use crate::engine::{column, number};
+use countersign_domain::Timestamp;
+
+/// How many a query gives that names no limit.
+const LIMIT_DEFAULT: usize = 1_000;
+
+/// Writes a document, replacing one of the same kind and key.
+pub(crate) fn put(conn: &Connection, document: &Document) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO documents (kind, key, state, due_at, ord, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (kind, key) DO UPDATE SET
+         state = excluded.state, due_at = excluded.due_at, ord = excluded.ord, body = excluded.body",
+    )?
+    .execute(params![
+        document.kind,
+        document.key,
+        document.state,
+        document.due_at.map(Timestamp::unix_millis),
+        column(document.order)?,
+        document.body
+    ])?;
+    Ok(())
+}
+
+/// Removes a document, if it is there.
+pub(crate) fn remove(conn: &Connection, kind: &str, key: &str) -> Result<(), StoreError> {
+    conn.prepare_cached("DELETE FROM documents WHERE kind = ?1 AND key = ?2")?
+        .execute([kind, key])?;
+    Ok(())
+}
+
+/// Columns of a row, in the order that [`document`] reads them.
+const COLUMNS: &str = "SELECT key, state, due_at, ord, body FROM documents";
+
+fn document(kind: &'static str, row: &Row<'_>) -> Result<Document, StoreError> {
+    let due_at: Option<i64> = row.get(2)?;
+    Ok(Document {
+        kind,
+        key: row.get(0)?,
+        state: row.get(1)?,
+        due_at: due_at.map(Timestamp::from_unix_millis),
+        order: number(row.get(3)?)?,
+        body: row.get(4)?,
+    })
+}
+
+/// One document.
+pub(crate) fn get(
+    conn: &Connection,
+    kind: &'static str,
+    key: &str,
+) -> Result<Option<Document>, StoreError> {
+    let sql = format!("{COLUMNS} WHERE kind = ?1 AND key = ?2");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement
+        .query_row([kind, key], |row| Ok(document(kind, row)))
+        .optional()?;
+    found.transpose()
+}
+
+/// Documents of one kind: newest first, or the earliest due first when asked by due time.
+/// One pass through an index for each state, then merged, so that a page costs a page.
+pub(crate) fn query(
+    conn: &Connection,
+    kind: &'static str,
+    query: &DocumentQuery<'_>,
+) -> Result<Vec<Document>, StoreError> {
+    let limit = match query.limit {
+        0 => LIMIT_DEFAULT,
+        limit => limit,
+    };
+    let mut states: Vec<&str> = query.states.to_vec();
+    states.sort_unstable();
+    states.dedup();
+    if states.is_empty() {
+        return one_pass(conn, kind, None, query, limit);
+    }
+    let mut found = Vec::new();
+    for state in &states {
+        found.extend(one_pass(conn, kind, Some(state), query, limit)?);
+    }
+    if states.len() > 1 {
+        if query.due_by.is_some() {
+            found.sort_by(|a, b| (a.due_at, &a.key).cmp(&(b.due_at, &b.key)));
+        } else {
+            found.sort_by(|a, b| (b.order, &a.key).cmp(&(a.order, &b.key)));
+        }
+        found.truncate(limit);
+    }
+    Ok(found)
+}
+
+fn one_pass(
+    conn: &Connection,
+    kind: &'static str,
+    state: Option<&str>,
+    query: &DocumentQuery<'_>,
+    limit: usize,
+) -> Result<Vec<Document>, StoreError> {
+    // An index by time, or by key, is of no use once the planner prefers the one by state or order:
+    // a unary plus keeps it from that.
+    let by_state = query.due_by.is_none() && query.key_prefix.is_none();
+    let plus = if by_state { "" } else { "+" };
+    let mut sql = format!("{COLUMNS} WHERE kind = ?");
+    let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(kind)];
+    if let Some(state) = state {
+        sql.push_str(&format!(" AND {plus}state = ?"));
+        values.push(Box::new(state.to_owned()));
+    }
+    if let Some(due_by) = query.due_by {
+        sql.push_str(" AND due_at <= ?");
+        values.push(Box::new(due_by.unix_millis()));
+    }
+    if let Some(prefix) = query.key_prefix {
+        let plus = if query.due_by.is_some() { "+" } else { "" };
+        sql.push_str(&format!(" AND {plus}key >= ?"));
+        values.push(Box::new(prefix.to_owned()));
+        if let Some(end) = prefix_end(prefix) {
+            sql.push_str(&format!(" AND {plus}key < ?"));
+            values.push(Box::new(end));
+        }
+    }
+    if let Some(before) = query.before {
+        sql.push_str(&format!(" AND {plus}ord < ?"));
+        // Beyond what is stored, everything is before it.
+        values.push(Box::new(i64::try_from(before).unwrap_or(i64::MAX)));
+    }
+    sql.push_str(match (query.due_by, by_state) {
+        (Some(_), _) => " ORDER BY due_at, key LIMIT ?",
+        (None, true) => " ORDER BY ord DESC, key LIMIT ?",
+        (None, false) => " ORDER BY +ord DESC, key LIMIT ?",
+    });
+    values.push(Box::new(i64::try_from(limit).unwrap_or(i64::MAX)));
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(document(kind, row)?);
+    }
+    Ok(found)
+}
+
+/// The smallest text behind all that start with `prefix`; none where nothing can be behind.
+fn prefix_end(prefix: &str) -> Option<String> {
+    let mut characters: Vec<char> = prefix.chars().collect();
+    while let Some(last) = characters.pop() {
+        // The next character after the surrogates, where the last one ends before them.
+        let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
+        if let Some(next) = next {
+            characters.push(next);
+            return Some(characters.into_iter().collect());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_where_the_next_one_begins() {
+        for (prefix, end) in [
+            ("", None),
+            ("a", Some("b")),
+            ("chg-1/", Some("chg-10")),
+            ("a\u{d7ff}", Some("a\u{e000}")),
+            ("a\u{10ffff}", Some("b")),
+            ("\u{10ffff}", None),
+        ] {
+            assert_eq!(prefix_end(prefix).as_deref(), end, "{prefix:?}");
+        }
+    }
+}

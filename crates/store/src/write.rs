@@ -1,0 +1,213 @@
+//! What one job sees of the write transaction. Its savepoint is the writer's (or the rebuild's).
+
+use rusqlite::Connection;
+
+use crate::contract::{
+    Appended, Blob, Document, DocumentQuery, Head, IntelRow, Log, Read, Reservation,
+    ReservationQuery, StoreError, TransitionOutcome, Write,
+};
+use crate::per_log::PerLog;
+use crate::tables::{
+    blobs, digest, documents, entries, intel, nodes, outcomes, reservations,
+};
+use crate::view::View;
+use countersign_domain::facts::Reservations;
+use countersign_domain::{ChangeId, CveId, Digest, HostId, Timestamp};
+use countersign_ledger::{ENTRY_BYTES_MAX, Tree, leaf_hash};
+
+/// The trees as they were before a job, where it appended.
+pub(crate) type Undo = PerLog<Option<Tree>>;
+
+/// The transaction as one job sees it.
+pub(crate) struct Job<'a> {
+    view: View<'a>,
+    /// None while projections are rebuilt: then nothing is appended.
+    trees: Option<&'a mut PerLog<Tree>>,
+    undo: Undo,
+    failed: Option<StoreError>,
+}
+
+impl<'a> Job<'a> {
+    /// A job that may append.
+    pub(crate) fn new(conn: &'a Connection, trees: &'a mut PerLog<Tree>) -> Self {
+        Self {
+            view: View { conn },
+            trees: Some(trees),
+            undo: Undo::default(),
+            failed: None,
+        }
+    }
+
+    /// A job that folds entries which are in the log already.
+    pub(crate) fn folding(conn: &'a Connection) -> Self {
+        Self {
+            view: View { conn },
+            trees: None,
+            undo: Undo::default(),
+            failed: None,
+        }
+    }
+
+    /// How to undo its appends, and the failure for which it must be undone whatever it says.
+    pub(crate) fn finish(self) -> (Undo, Option<StoreError>) {
+        (self.undo, self.failed)
+    }
+
+    /// INVARIANT (all or nothing): once a write failed, the job cannot succeed any more, even
+    /// when its author overlooked the error.
+    fn keep(
+        &mut self,
+        write: impl FnOnce(&Connection) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        if let Some(failed) = &self.failed {
+            return Err(StoreError::Engine(format!("an earlier write failed: {failed}")));
+        }
+        match write(self.view.conn) {
+            // Refused before anything was written.
+            Ok(()) => Ok(()),
+            Err(too_large @ StoreError::TooLarge { .. }) => Err(too_large),
+            Err(error) => {
+                let shown = error.to_string();
+                self.failed = Some(error);
+                Err(StoreError::Engine(shown))
+            }
+        }
+    }
+}
+
+fn head(tree: &Tree) -> Head {
+    Head {
+        size: tree.size(),
+        root: digest(&tree.root()),
+    }
+}
+
+impl Write for Job<'_> {
+    fn append(&mut self, log: Log, entry: &[u8]) -> Result<Appended, StoreError> {
+        if entry.len() > ENTRY_BYTES_MAX {
+            return Err(StoreError::TooLarge {
+                what: "log entry",
+                bytes: entry.len(),
+                max: ENTRY_BYTES_MAX,
+            });
+        }
+        let Some(trees) = &mut self.trees else {
+            return Err(StoreError::Engine(
+                "nothing is appended while projections are rebuilt".to_owned(),
+            ));
+        };
+        let tree = trees.get_mut(log);
+        self.undo.get_mut(log).get_or_insert_with(|| tree.clone());
+        let leaf = leaf_hash(entry);
+        let appended = tree
+            .append(leaf)
+            .map_err(|error| StoreError::Engine(error.to_string()))?;
+        let head = head(tree);
+        self.keep(|conn| {
+            entries::insert(conn, log, appended.leaf_index, &leaf, entry)?;
+            appended
+                .completed
+                .iter()
+                .try_for_each(|node| nodes::insert(conn, log, node))
+        })?;
+        Ok(Appended {
+            index: appended.leaf_index,
+            head,
+        })
+    }
+
+    fn put_blob(&mut self, digest: &Digest, blob: &Blob) -> Result<(), StoreError> {
+        self.keep(|conn| blobs::put(conn, digest, blob))
+    }
+
+    fn put_document(&mut self, document: &Document) -> Result<(), StoreError> {
+        self.keep(|conn| documents::put(conn, document))
+    }
+
+    fn remove_document(&mut self, kind: &'static str, key: &str) -> Result<(), StoreError> {
+        self.keep(|conn| documents::remove(conn, kind, key))
+    }
+
+    fn reserve(&mut self, reservation: &Reservation) -> Result<(), StoreError> {
+        self.keep(|conn| reservations::reserve(conn, reservation))
+    }
+
+    fn release(
+        &mut self,
+        change: &ChangeId,
+        host: Option<&HostId>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.keep(|conn| reservations::release(conn, change, host, at))
+    }
+
+    fn unreserve(&mut self, change: &ChangeId, host: Option<&HostId>) -> Result<(), StoreError> {
+        self.keep(|conn| reservations::unreserve(conn, change, host))
+    }
+
+    fn record_outcome(&mut self, outcome: &TransitionOutcome) -> Result<(), StoreError> {
+        self.keep(|conn| outcomes::put(conn, outcome))
+    }
+
+    fn put_intel(
+        &mut self,
+        feed: &str,
+        whole: bool,
+        rows: &mut dyn Iterator<Item = IntelRow>,
+    ) -> Result<(), StoreError> {
+        self.keep(|conn| intel::put(conn, feed, whole, rows))
+    }
+}
+
+impl Read for Job<'_> {
+    fn head(&self, log: Log) -> Result<Head, StoreError> {
+        match &self.trees {
+            Some(trees) => Ok(head(trees.get(log))),
+            None => self.view.head(log),
+        }
+    }
+
+    fn entry(&self, log: Log, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.view.entry(log, index)
+    }
+
+    fn entries(&self, log: Log, start: u64, count: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.view.entries(log, start, count)
+    }
+
+    fn find_leaf(&self, log: Log, leaf: &Digest) -> Result<Option<u64>, StoreError> {
+        self.view.find_leaf(log, leaf)
+    }
+
+    fn blob(&self, digest: &Digest) -> Result<Option<Blob>, StoreError> {
+        self.view.blob(digest)
+    }
+
+    fn document(&self, kind: &'static str, key: &str) -> Result<Option<Document>, StoreError> {
+        self.view.document(kind, key)
+    }
+
+    fn documents(
+        &self,
+        kind: &'static str,
+        query: &DocumentQuery<'_>,
+    ) -> Result<Vec<Document>, StoreError> {
+        self.view.documents(kind, query)
+    }
+
+    fn reservations(&self, query: &ReservationQuery<'_>) -> Result<Reservations, StoreError> {
+        self.view.reservations(query)
+    }
+
+    fn outcomes(
+        &self,
+        transitions: &[String],
+        since: Timestamp,
+    ) -> Result<Vec<TransitionOutcome>, StoreError> {
+        self.view.outcomes(transitions, since)
+    }
+
+    fn intel(&self, cves: &[CveId]) -> Result<Vec<IntelRow>, StoreError> {
+        self.view.intel(cves)
+    }
+}
