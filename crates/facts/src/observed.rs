@@ -15,7 +15,8 @@ use std::collections::BTreeSet;
 const CLOCK_AHEAD_SECONDS_MAX: i64 = 300;
 
 /// Which package names make which category, as the policy says. A pattern is a name in which `*`
-/// stands for any run of characters, such as `linux-image-*`.
+/// stands for any run of characters, such as `linux-image-*`. The patterns are the policy's alone;
+/// none are built in here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CategoryPatterns(pub Vec<(Category, String)>);
 
