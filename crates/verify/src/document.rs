@@ -50,7 +50,9 @@ pub enum DocumentError {
         problem: KeyError,
     },
     /// Signed by one, in the name of another.
-    #[error("{kind} is signed by `{signer}`, but is in the name of `{named}`; sign in your own name")]
+    #[error(
+        "{kind} is signed by `{signer}`, but is in the name of `{named}`; sign in your own name"
+    )]
     OthersName {
         /// What it is.
         kind: &'static str,
@@ -96,12 +98,18 @@ pub(crate) trait Signed: Serialize + DeserializeOwned {
 /// Verifies a document that a host of the roster signed.
 pub(crate) fn by_host<T: Signed>(jws: &str, roster: &Roster) -> Result<Verified<T>, DocumentError> {
     by(jws, roster, |kid| {
-        roster.hosts.get(&HostId::new(kid).ok()?).map(String::as_str)
+        roster
+            .hosts
+            .get(&HostId::new(kid).ok()?)
+            .map(String::as_str)
     })
 }
 
 /// Verifies a document that an agent of the roster signed.
-pub(crate) fn by_agent<T: Signed>(jws: &str, roster: &Roster) -> Result<Verified<T>, DocumentError> {
+pub(crate) fn by_agent<T: Signed>(
+    jws: &str,
+    roster: &Roster,
+) -> Result<Verified<T>, DocumentError> {
     by(jws, roster, |kid| {
         let agent = roster.agents.get(&AgentId::new(kid).ok()?)?;
         Some(agent.public_key.as_str())

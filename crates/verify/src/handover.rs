@@ -141,8 +141,16 @@ pub fn verify(handover: &Handover, view: &HostView<'_>) -> Result<Permit, Refusa
 
 fn check_bounds(handover: &Handover) -> Result<(), Refusal> {
     for (what, count, max) in [
-        ("consistency hashes", handover.consistency.len(), PROOF_HASHES_MAX),
-        ("roster changes", handover.roster.len(), crate::roster::CHAIN_MAX),
+        (
+            "consistency hashes",
+            handover.consistency.len(),
+            PROOF_HASHES_MAX,
+        ),
+        (
+            "roster changes",
+            handover.roster.len(),
+            crate::roster::CHAIN_MAX,
+        ),
         ("statements", handover.statements.len(), STATEMENTS_MAX),
         ("plans", handover.plans.len(), HOSTS_MAX),
     ] {

@@ -61,7 +61,9 @@ pub enum LogError {
     #[error("signature of `{0}` under the checkpoint does not verify; the checkpoint was altered")]
     Signature(String),
     /// Too few distinct witnesses.
-    #[error("checkpoint is cosigned by {found} known witnesses, `{needed}` are needed; ask again when the witnesses are up")]
+    #[error(
+        "checkpoint is cosigned by {found} known witnesses, `{needed}` are needed; ask again when the witnesses are up"
+    )]
     Quorum {
         /// Distinct witnesses that are needed.
         needed: u32,

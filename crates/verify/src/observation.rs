@@ -32,7 +32,10 @@ pub fn verify(jws: &str, roster: &Roster) -> Result<Verified<Observation>, Docum
     let observation: Verified<Observation> = by_host(jws, roster)?;
     let wrong = |problem: String| Err(content::<Observation>(problem));
     if observation.v != 1 {
-        return wrong(format!("`v`: version {} is not known; expected 1", observation.v));
+        return wrong(format!(
+            "`v`: version {} is not known; expected 1",
+            observation.v
+        ));
     }
     if observation.pending.len() > PENDING_MAX {
         return wrong(format!("`pending`: more than {PENDING_MAX} upgrades"));

@@ -41,7 +41,10 @@ pub fn verify(
     if plan.checks.len() > CHECKS_MAX {
         return wrong(format!("`checks`: more than {CHECKS_MAX}"));
     }
-    let notes = plan.steps.iter().filter_map(|step| step.reverse.note.as_ref());
+    let notes = plan
+        .steps
+        .iter()
+        .filter_map(|step| step.reverse.note.as_ref());
     if plan.limits.len() > LIMITS_MAX
         || plan
             .limits

@@ -49,7 +49,10 @@ pub fn settles(receipt: &Receipt, warrant: &VerifiedWarrant) -> bool {
 
 fn check(receipt: &Receipt) -> Result<(), String> {
     if receipt.v != 1 {
-        return Err(format!("`v`: version {} is not known; expected 1", receipt.v));
+        return Err(format!(
+            "`v`: version {} is not known; expected 1",
+            receipt.v
+        ));
     }
     if receipt.in_place.len() > TRANSITIONS_MAX {
         return Err(format!("`in_place`: more than {TRANSITIONS_MAX}"));

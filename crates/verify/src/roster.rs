@@ -64,7 +64,9 @@ pub enum ChangeProblem {
     #[error("it is malformed: {0}")]
     Form(#[from] CanonicalError),
     /// Another deployment's, or a forged beginning.
-    #[error("its digest is `{found}`, but `{pinned}` was pinned at enrolment; this is another deployment's roster, or a forged one")]
+    #[error(
+        "its digest is `{found}`, but `{pinned}` was pinned at enrolment; this is another deployment's roster, or a forged one"
+    )]
     Pin {
         /// What was pinned.
         pinned: Digest,
@@ -94,7 +96,9 @@ pub enum ChangeProblem {
         problem: Box<StatementError>,
     },
     /// A statement about something else, or from another version.
-    #[error("statement {at} by `{approver}` is not about this change at roster version {version}; sign this change")]
+    #[error(
+        "statement {at} by `{approver}` is not about this change at roster version {version}; sign this change"
+    )]
     OtherSubject {
         /// Which, from 0.
         at: usize,
@@ -190,9 +194,10 @@ pub fn chain(
     if changes.len() > CHAIN_MAX {
         return Err(step_one(ChangeProblem::TooMuch("the chain")));
     }
-    rest.iter().try_fold(found(pinned_genesis, genesis)?, |roster, change| {
-        extend(&roster, change)
-    })
+    rest.iter()
+        .try_fold(found(pinned_genesis, genesis)?, |roster, change| {
+            extend(&roster, change)
+        })
 }
 
 fn found_unnamed(
@@ -321,13 +326,12 @@ fn check_signers(
     let members: BTreeSet<_> = judging.members(&threshold.group).collect();
     let mut signers = BTreeSet::new();
     for (at, statement) in signed.statements.iter().enumerate() {
-        let statement =
-            verify_statement(statement, judging, now).map_err(|problem| {
-                ChangeProblem::Statement {
-                    at,
-                    problem: Box::new(problem),
-                }
-            })?;
+        let statement = verify_statement(statement, judging, now).map_err(|problem| {
+            ChangeProblem::Statement {
+                at,
+                problem: Box::new(problem),
+            }
+        })?;
         if statement.subject != subject || statement.roster_version != judging.version {
             return Err(ChangeProblem::OtherSubject {
                 at,

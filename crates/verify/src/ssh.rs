@@ -1,6 +1,8 @@
 //! Human statements signed with SSH keys (SSHSIG, as `ssh-keygen -Y sign` makes them), checked
 //! against the roster. Says who stated what; whether it suffices is counted by the caller.
 
+mod framing;
+
 use crate::SKEW_SECONDS_MAX;
 use countersign_domain::canonical::CanonicalError;
 use countersign_domain::roster::PUBLIC_KEY_BYTES_MAX;
@@ -40,7 +42,9 @@ pub enum SshKeyError {
     #[error("`{0}` is not an OpenSSH public key without comment, such as `ssh-ed25519 AAAA…`")]
     Form(String),
     /// An algorithm that is not accepted.
-    #[error("SSH key of type `{0}` is not accepted; use ed25519, ecdsa (P-256, P-384), rsa, or their sk- forms")]
+    #[error(
+        "SSH key of type `{0}` is not accepted; use ed25519, ecdsa (P-256, P-384), rsa, or their sk- forms"
+    )]
     Algorithm(String),
     /// Too small, too large, or of small order.
     #[error("SSH key is not safe; use ed25519, or RSA with {RSA_BITS_MIN} to {RSA_BITS_MAX} bits")]
@@ -65,7 +69,9 @@ pub enum StatementError {
         found: DeploymentId,
     },
     /// From a roster version that is not known here.
-    #[error("statement looked at roster version {found}, only 1 to {known} are known; fetch roster changes first")]
+    #[error(
+        "statement looked at roster version {found}, only 1 to {known} are known; fetch roster changes first"
+    )]
     RosterVersion {
         /// The statement's.
         found: u64,
@@ -76,7 +82,9 @@ pub enum StatementError {
     #[error("`{0}` is not in the roster; statements of others do not count")]
     NotAMember(PersonId),
     /// The key is not one that counts.
-    #[error("key `{0}` is not in the roster at the statement's version, or was revoked; sign with a current key")]
+    #[error(
+        "key `{0}` is not in the roster at the statement's version, or was revoked; sign with a current key"
+    )]
     UnknownKey(String),
     /// The key belongs to somebody else.
     #[error("key `{credential}` is not `{approver}`'s; sign with the approver's own key")]
@@ -259,6 +267,10 @@ fn check_signature(
             found: fingerprint_of(signature.public_key()),
         });
     }
+    // The library takes wrong lengths around the parts; what was read must be all there was.
+    if framing::is_exact(&signed.signature, key) != Some(true) {
+        return Err(StatementError::Signature("lengths of its parts"));
+    }
     match signature.hash_alg() {
         HashAlg::Sha256 | HashAlg::Sha512 => {}
         _ => return Err(StatementError::Signature("hash algorithm")),
@@ -273,8 +285,7 @@ fn check_signature(
     }
     key.verify(SSH_NAMESPACE, signed.statement.as_bytes(), &signature)
         .map_err(|_| StatementError::Invalid)?;
-    presence(&signature, key)
-        .ok_or_else(|| StatementError::NoTouch(shown(credential, 100)))
+    presence(&signature, key).ok_or_else(|| StatementError::NoTouch(shown(credential, 100)))
 }
 
 /// What the flags of a security key say; `None` when nobody touched it. Neither the library nor
@@ -355,7 +366,10 @@ fn check_strength(key: &PublicKey) -> Result<(), SshKeyError> {
         {
             Ok(())
         }
-        other => Err(SshKeyError::Algorithm(shown(other.algorithm().as_str(), 60))),
+        other => Err(SshKeyError::Algorithm(shown(
+            other.algorithm().as_str(),
+            60,
+        ))),
     }
 }
 

@@ -102,7 +102,9 @@ pub enum WarrantError {
     #[error("warrant expired {0} s ago; redeem the authorization again")]
     Expired(i64),
     /// From a trial, for a host that is not one.
-    #[error("warrant is from a trial deployment; this host is not enrolled as trial and refuses it")]
+    #[error(
+        "warrant is from a trial deployment; this host is not enrolled as trial and refuses it"
+    )]
     Trial,
     /// Standing authority without a rule.
     #[error("warrant rests on standing authority, but names no rule; report the gate")]
@@ -139,7 +141,10 @@ impl VerifiedWarrant {
     /// True when `action` is among what is permitted.
     #[must_use]
     pub fn permits(&self, action: &str) -> bool {
-        self.details.actions.iter().any(|permitted| permitted == action)
+        self.details
+            .actions
+            .iter()
+            .any(|permitted| permitted == action)
     }
 
     /// The digest of the JWS, which is the log entry: by it notices and receipts name a warrant.
@@ -259,7 +264,11 @@ fn check_basis(warrant: &Warrant) -> Result<(), WarrantError> {
     if !is_short_set(&basis.rules) {
         return Err(WarrantError::Rules);
     }
-    let people: Vec<_> = basis.approvers.iter().map(|signer| &signer.person).collect();
+    let people: Vec<_> = basis
+        .approvers
+        .iter()
+        .map(|signer| &signer.person)
+        .collect();
     if people.is_empty() || !is_short_set(&people) {
         return Err(WarrantError::Approvers);
     }
@@ -274,7 +283,10 @@ fn check_basis(warrant: &Warrant) -> Result<(), WarrantError> {
     }
     let reference = &basis.authorization;
     if reference.origin != authorizations_origin(&warrant.iss) {
-        return Err(WarrantError::AuthorizationLog(shown(&reference.origin, 100)));
+        return Err(WarrantError::AuthorizationLog(shown(
+            &reference.origin,
+            100,
+        )));
     }
     if reference.index >= reference.size {
         return Err(WarrantError::AuthorizationIndex {

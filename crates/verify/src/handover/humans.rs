@@ -36,14 +36,17 @@ pub(super) fn check(
     let mut unusable = None;
     for statement in &handover.statements {
         match judge(statement, view, warrant, proposal) {
-            Ok(Ballot::Approval(approval)) => approvals.push(approval),
+            Ok(Ballot::Approval(approval)) => approvals.push(*approval),
             Ok(Ballot::Refusal(person)) => return Err(Refusal::RefusedBy(person)),
             Err(why) => {
                 unusable.get_or_insert(Box::new(why));
             }
         }
     }
-    let approvers: BTreeSet<_> = approvals.iter().map(|approval| &approval.approver).collect();
+    let approvers: BTreeSet<_> = approvals
+        .iter()
+        .map(|approval| &approval.approver)
+        .collect();
     for pin in pinned {
         if pin.quorum == 0 {
             return Err(Refusal::PinQuorumZero(pin.group.clone()));
@@ -64,7 +67,7 @@ pub(super) fn check(
 }
 
 enum Ballot {
-    Approval(VerifiedStatement),
+    Approval(Box<VerifiedStatement>),
     Refusal(PersonId),
 }
 
@@ -104,10 +107,14 @@ fn judge(
     }
     // INVARIANT (no self-approval): not even one of several may be the agent's owner, unless the
     // deployment and this host are both a trial.
-    let owner = view.roster.agents.get(&proposal.agent).map(|agent| &agent.owner);
+    let owner = view
+        .roster
+        .agents
+        .get(&proposal.agent)
+        .map(|agent| &agent.owner);
     let may_approve_own = view.roster.trial && view.pins.trial;
     if owner == Some(&statement.approver) && !may_approve_own {
         return Err(UnusableApproval::Owner(statement.approver.clone()));
     }
-    Ok(Ballot::Approval(statement))
+    Ok(Ballot::Approval(Box::new(statement)))
 }

@@ -16,7 +16,9 @@ pub enum Refusal {
     #[error("the handover has more {0} than any change needs; report the gate")]
     TooMuch(&'static str),
     /// Roster changes came along that the host did not apply before.
-    #[error("the handover brings roster changes up to version {handed}, this host applied {known}; apply them, then verify again")]
+    #[error(
+        "the handover brings roster changes up to version {handed}, this host applied {known}; apply them, then verify again"
+    )]
     RosterBehind {
         /// What the gate relies on.
         handed: u64,
@@ -39,7 +41,9 @@ pub enum Refusal {
     #[error("the warrant is not proven to be in the authorizations log: {0}")]
     NotLogged(#[from] LogError),
     /// The authorization does not stand in the log before the warrant.
-    #[error("the warrant cites authorization entry `{authorization}` of {size}, but stands at entry `{warrant}` itself; report the gate")]
+    #[error(
+        "the warrant cites authorization entry `{authorization}` of {size}, but stands at entry `{warrant}` itself; report the gate"
+    )]
     AuthorizationNotBefore {
         /// Leaf index of the authorization.
         authorization: u64,
@@ -49,7 +53,9 @@ pub enum Refusal {
         warrant: u64,
     },
     /// The log is shorter than it was.
-    #[error("the authorizations log has {now} entries, this host has seen {seen}: it was rolled back; stop, and have the log examined")]
+    #[error(
+        "the authorizations log has {now} entries, this host has seen {seen}: it was rolled back; stop, and have the log examined"
+    )]
     LogRolledBack {
         /// How many there were.
         seen: u64,
@@ -57,7 +63,9 @@ pub enum Refusal {
         now: u64,
     },
     /// The log is another than it was.
-    #[error("the authorizations log of {now} entries does not contain the one of {seen} that this host has seen ({problem}): it was rewritten, or split; stop, and have the log examined")]
+    #[error(
+        "the authorizations log of {now} entries does not contain the one of {seen} that this host has seen ({problem}): it was rewritten, or split; stop, and have the log examined"
+    )]
     SplitView {
         /// How many there were.
         seen: u64,
@@ -73,7 +81,9 @@ pub enum Refusal {
     #[error("the gate's answer has another `{0}` than this host asked with; ask again")]
     LeaseMismatch(&'static str),
     /// A lease that is too old, or from the future.
-    #[error("the gate's answer is `{age_ms}` ms old, at most `{max_ms}` ms are accepted; ask again, and set the clock if this repeats")]
+    #[error(
+        "the gate's answer is `{age_ms}` ms old, at most `{max_ms}` ms are accepted; ask again, and set the clock if this repeats"
+    )]
     LeaseAge {
         /// Negative when it comes from the future.
         age_ms: i64,
@@ -81,10 +91,14 @@ pub enum Refusal {
         max_ms: i64,
     },
     /// Stopped by a human.
-    #[error("a human halted this change, its agent, rule or environment; nothing runs until it is resumed")]
+    #[error(
+        "a human halted this change, its agent, rule or environment; nothing runs until it is resumed"
+    )]
     Halted,
     /// The count of halts went back.
-    #[error("the gate's halt epoch is {now}, this host has seen {seen}: the gate forgot a halt; stop, and have it examined")]
+    #[error(
+        "the gate's halt epoch is {now}, this host has seen {seen}: the gate forgot a halt; stop, and have it examined"
+    )]
     HaltEpochBack {
         /// What was seen.
         seen: u64,
@@ -92,7 +106,9 @@ pub enum Refusal {
         now: u64,
     },
     /// Something was halted or resumed after the warrant was issued.
-    #[error("the warrant is from halt epoch {warrant}, the gate is at {now}; redeem the authorization again")]
+    #[error(
+        "the warrant is from halt epoch {warrant}, the gate is at {now}; redeem the authorization again"
+    )]
     HaltEpochOld {
         /// The warrant's.
         warrant: u64,
@@ -100,7 +116,9 @@ pub enum Refusal {
         now: u64,
     },
     /// The lease is older than the warrant.
-    #[error("the warrant is from halt epoch {warrant}, the gate's answer from {now} before it; ask again")]
+    #[error(
+        "the warrant is from halt epoch {warrant}, the gate's answer from {now} before it; ask again"
+    )]
     HaltEpochAhead {
         /// The warrant's.
         warrant: u64,
@@ -111,7 +129,9 @@ pub enum Refusal {
     #[error(transparent)]
     Proposal(#[from] DocumentError),
     /// The warrant is for another agent's request.
-    #[error("the warrant is for agent `{warrant}`, the proposal is by `{proposal}`; report the gate")]
+    #[error(
+        "the warrant is for agent `{warrant}`, the proposal is by `{proposal}`; report the gate"
+    )]
     OtherAgent {
         /// The warrant's `sub`.
         warrant: String,
@@ -119,7 +139,9 @@ pub enum Refusal {
         proposal: String,
     },
     /// The warrant is for another change.
-    #[error("the warrant is for change `{warrant}`, the proposal became `{proposal}`; report the gate")]
+    #[error(
+        "the warrant is for change `{warrant}`, the proposal became `{proposal}`; report the gate"
+    )]
     OtherChange {
         /// The warrant's `txn`.
         warrant: ChangeId,
@@ -127,7 +149,9 @@ pub enum Refusal {
         proposal: ChangeId,
     },
     /// A plan of a host that is no target, or two of one host.
-    #[error("the change lists a plan of `{0}`, which is no target or is listed twice; report the gate")]
+    #[error(
+        "the change lists a plan of `{0}`, which is no target or is listed twice; report the gate"
+    )]
     PlanList(HostId),
     /// More plans than the warrant's bound.
     #[error("the change touches {plans} hosts, the warrant allows {max}; report the gate")]
@@ -149,7 +173,9 @@ pub enum Refusal {
         own: Digest,
     },
     /// Proposal, waves or plans are not what was decided on.
-    #[error("proposal, waves and plans give change digest `{computed}`, the warrant says `{warrant}`: something was exchanged after the decision; report the gate")]
+    #[error(
+        "proposal, waves and plans give change digest `{computed}`, the warrant says `{warrant}`: something was exchanged after the decision; report the gate"
+    )]
     ChangeDigest {
         /// As computed here.
         computed: Digest,
@@ -165,7 +191,9 @@ pub enum Refusal {
         own: usize,
     },
     /// Standing authority where this host demands people.
-    #[error("this host demands human signatures and refuses standing authority; have the change approved, or change the host's pins")]
+    #[error(
+        "this host demands human signatures and refuses standing authority; have the change approved, or change the host's pins"
+    )]
     StandingRefused,
     /// A human said no.
     #[error("`{0}` signed a refusal of this very change; nothing runs against a refusal")]

@@ -34,7 +34,9 @@ pub enum LogKeysError {
     #[error("witness `{0}` shares its name or key with another signer; give each its own")]
     Shared(String),
     /// The quorum can never be reached.
-    #[error("`{quorum}` witnesses are needed, but the roster names {witnesses}; add witnesses to the roster or lower the pin")]
+    #[error(
+        "`{quorum}` witnesses are needed, but the roster names {witnesses}; add witnesses to the roster or lower the pin"
+    )]
     Quorum {
         /// How many are needed.
         quorum: u32,
@@ -51,18 +53,13 @@ impl LogKeys {
     ///
     /// # Errors
     /// [`LogKeysError`]: above all when two of the keys are one, or the quorum is out of reach.
-    pub fn new(
-        log: LogKey,
-        witnesses: Vec<WitnessKey>,
-        quorum: u32,
-    ) -> Result<Self, LogKeysError> {
+    pub fn new(log: LogKey, witnesses: Vec<WitnessKey>, quorum: u32) -> Result<Self, LogKeysError> {
         if witnesses.len() > WITNESSES_MAX {
             return Err(LogKeysError::TooMany(witnesses.len()));
         }
         for (at, witness) in witnesses.iter().enumerate() {
-            let shared = |other: &WitnessKey| {
-                other.name() == witness.name() || other.key() == witness.key()
-            };
+            let shared =
+                |other: &WitnessKey| other.name() == witness.name() || other.key() == witness.key();
             if witness.key() == log.key() || witnesses.iter().take(at).any(shared) {
                 return Err(LogKeysError::Shared(witness.name().to_owned()));
             }

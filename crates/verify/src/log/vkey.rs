@@ -27,7 +27,9 @@ pub enum VkeyError {
     #[error("verifier key of `{0}` has a key id that does not match; copy it again whole")]
     Id(String),
     /// A key for another use.
-    #[error("verifier key of `{name}` has type `{found:#04x}`, expected `{expected:#04x}` (1 is a log's, 4 a witness's)")]
+    #[error(
+        "verifier key of `{name}` has type `{found:#04x}`, expected `{expected:#04x}` (1 is a log's, 4 a witness's)"
+    )]
     Type {
         /// Whose.
         name: String,

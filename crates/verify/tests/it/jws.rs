@@ -43,18 +43,28 @@ fn a_genuine_token_is_accepted_and_knows_its_digests() {
     let token = check(&jws).unwrap();
     assert_eq!(*token, claims());
     assert_eq!(*token.digest(), canonical::digest(&claims()).unwrap());
-    assert_eq!(*token.jws_digest(), countersign_domain::Digest::of(jws.as_bytes()));
+    assert_eq!(
+        *token.jws_digest(),
+        countersign_domain::Digest::of(jws.as_bytes())
+    );
 }
 
 #[test]
 fn the_order_of_header_members_is_free_as_libraries_differ() {
-    assert!(check(&with_header(r#"{"typ":"token+jwt","alg":"EdDSA","kid":"patcher"}"#)).is_ok());
+    assert!(
+        check(&with_header(
+            r#"{"typ":"token+jwt","alg":"EdDSA","kid":"patcher"}"#
+        ))
+        .is_ok()
+    );
 }
 
 #[test]
 fn algorithm_none_is_refused() {
     for alg in ["none", "None", "NONE", ""] {
-        let jws = with_header(&format!(r#"{{"alg":"{alg}","kid":"patcher","typ":"token+jwt"}}"#));
+        let jws = with_header(&format!(
+            r#"{{"alg":"{alg}","kid":"patcher","typ":"token+jwt"}}"#
+        ));
         refused!(check(&jws), JwsError::Algorithm(_));
         let (unsigned, _) = jws.rsplit_once('.').unwrap();
         assert!(check(&format!("{unsigned}.")).is_err());
@@ -75,15 +85,23 @@ fn hmac_with_the_public_key_as_secret_is_refused() {
     let inner = Sha256::digest([block(0x36), input.clone().into_bytes()].concat());
     let mac = Sha256::digest([block(0x5c), inner.to_vec()].concat());
     // Once as long as an HMAC is, and once padded to the length of a signature.
-    refused!(check(&format!("{input}.{}", B64.encode(mac))), JwsError::Form(_));
+    refused!(
+        check(&format!("{input}.{}", B64.encode(mac))),
+        JwsError::Form(_)
+    );
     let padded = [mac.to_vec(), mac.to_vec()].concat();
-    refused!(check(&format!("{input}.{}", B64.encode(padded))), JwsError::Algorithm(_));
+    refused!(
+        check(&format!("{input}.{}", B64.encode(padded))),
+        JwsError::Algorithm(_)
+    );
 }
 
 #[test]
 fn other_algorithms_types_and_keys_are_refused() {
     for alg in ["RS256", "ES256", "Ed25519", "eddsa", "EdDSA "] {
-        let jws = with_header(&format!(r#"{{"alg":"{alg}","kid":"patcher","typ":"token+jwt"}}"#));
+        let jws = with_header(&format!(
+            r#"{{"alg":"{alg}","kid":"patcher","typ":"token+jwt"}}"#
+        ));
         refused!(check(&jws), JwsError::Algorithm(_));
     }
     for typ in [RECEIPT_TYP, LEASE_TYP, "JWT", "TOKEN+JWT", ""] {
@@ -200,7 +218,14 @@ fn token_at(seconds: i64, claims: &Token) -> Result<Verified<Token>, TokenError>
     let jws = sign(&key("patcher"), TYP, "patcher", claims);
     let deployment = crate::support::deployment();
     let now = now().plus_seconds(seconds);
-    token::verify(&jws, "patcher", &public(&key("patcher")), &deployment, now, 30)
+    token::verify(
+        &jws,
+        "patcher",
+        &public(&key("patcher")),
+        &deployment,
+        now,
+        30,
+    )
 }
 
 #[test]
@@ -210,7 +235,10 @@ fn tokens_are_held_to_issuer_audience_and_time() {
     }
     refused!(token_at(-31, &claims()), TokenError::Future(31));
     refused!(token_at(90, &claims()), TokenError::Expired(30));
-    let other = Token { iss: "maria".into(), ..claims() };
+    let other = Token {
+        iss: "maria".into(),
+        ..claims()
+    };
     refused!(token_at(0, &other), TokenError::Issuer { .. });
     let other = Token {
         aud: countersign_domain::DeploymentId::new("example.org/other").unwrap(),
@@ -218,9 +246,16 @@ fn tokens_are_held_to_issuer_audience_and_time() {
     };
     refused!(token_at(0, &other), TokenError::Audience(_));
     for exp in [claims().iat, claims().iat - 1, claims().iat + 301] {
-        refused!(token_at(0, &Token { exp, ..claims() }), TokenError::Lifetime(_));
+        refused!(
+            token_at(0, &Token { exp, ..claims() }),
+            TokenError::Lifetime(_)
+        );
     }
-    let forever = Token { iat: -9_007_199_254_740_991, exp: 9_007_199_254_740_991, ..claims() };
+    let forever = Token {
+        iat: -9_007_199_254_740_991,
+        exp: 9_007_199_254_740_991,
+        ..claims()
+    };
     refused!(token_at(0, &forever), TokenError::Lifetime(_));
 }
 
@@ -228,12 +263,34 @@ fn tokens_are_held_to_issuer_audience_and_time() {
 fn a_host_does_not_pass_for_an_agent_nor_an_agent_for_a_host() {
     let roster = crate::support::roster();
     let of = |name: &str| {
-        let claims = Token { iss: name.into(), ..claims() };
+        let claims = Token {
+            iss: name.into(),
+            ..claims()
+        };
         sign(&key(name), TYP, name, &claims)
     };
-    assert_eq!(token::agent(&of("patcher"), &roster, now(), 30).unwrap().as_str(), "patcher");
-    assert_eq!(token::host(&of("web-1"), &roster, now(), 30).unwrap().as_str(), "web-1");
-    refused!(token::agent(&of("web-1"), &roster, now(), 30), TokenError::Unknown(_));
-    refused!(token::host(&of("patcher"), &roster, now(), 30), TokenError::Unknown(_));
-    refused!(token::host(&"x".repeat(3000), &roster, now(), 30), TokenError::TooLong(_));
+    assert_eq!(
+        token::agent(&of("patcher"), &roster, now(), 30)
+            .unwrap()
+            .as_str(),
+        "patcher"
+    );
+    assert_eq!(
+        token::host(&of("web-1"), &roster, now(), 30)
+            .unwrap()
+            .as_str(),
+        "web-1"
+    );
+    refused!(
+        token::agent(&of("web-1"), &roster, now(), 30),
+        TokenError::Unknown(_)
+    );
+    refused!(
+        token::host(&of("patcher"), &roster, now(), 30),
+        TokenError::Unknown(_)
+    );
+    refused!(
+        token::host(&"x".repeat(3000), &roster, now(), 30),
+        TokenError::TooLong(_)
+    );
 }

@@ -6,6 +6,7 @@
     missing_docs
 )]
 
+mod case;
 mod differential;
 mod documents;
 mod handover;
@@ -15,6 +16,7 @@ mod jws;
 mod log_notes;
 mod merkle;
 mod roster;
+mod security_keys;
 mod ssh;
 mod support;
 mod warrant;

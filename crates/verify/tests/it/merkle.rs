@@ -9,7 +9,9 @@ use countersign_verify::log::{
 const SIZE_MAX: usize = 40;
 
 fn log() -> Log {
-    Log((0..SIZE_MAX).map(|n| format!("entry {n}").into_bytes()).collect())
+    Log((0..SIZE_MAX)
+        .map(|n| format!("entry {n}").into_bytes())
+        .collect())
 }
 
 fn altered(hash: &Digest) -> Digest {
@@ -45,17 +47,28 @@ fn inclusion_holds_exactly_for_the_right_leaf_index_size_and_hashes() {
         for index in 0..size {
             let leaf = leaf_hash(&log.0[index]);
             let proof = path(index, &log.0[..size]);
-            let check = |leaf: &Digest, index: usize, size: usize, root: &Digest, proof: &[Digest]| {
-                verify_inclusion(leaf, index as u64, size as u64, root, proof)
-            };
-            assert_eq!(check(&leaf, index, size, &root, &proof), Ok(()), "{index} of {size}");
+            let check =
+                |leaf: &Digest, index: usize, size: usize, root: &Digest, proof: &[Digest]| {
+                    verify_inclusion(leaf, index as u64, size as u64, root, proof)
+                };
+            assert_eq!(
+                check(&leaf, index, size, &root, &proof),
+                Ok(()),
+                "{index} of {size}"
+            );
             assert!(check(&altered(&leaf), index, size, &root, &proof).is_err());
             assert!(check(&leaf, index, size, &altered(&root), &proof).is_err());
             for other in (0..size).filter(|other| *other != index) {
-                assert!(check(&leaf, other, size, &root, &proof).is_err(), "{index} as {other} of {size}");
+                assert!(
+                    check(&leaf, other, size, &root, &proof).is_err(),
+                    "{index} as {other} of {size}"
+                );
             }
             for wrong in spoiled(&proof) {
-                assert!(check(&leaf, index, size, &root, &wrong).is_err(), "{index} of {size}");
+                assert!(
+                    check(&leaf, index, size, &root, &wrong).is_err(),
+                    "{index} of {size}"
+                );
             }
         }
     }
@@ -71,14 +84,27 @@ fn consistency_holds_exactly_for_the_right_sizes_and_hashes() {
             let check = |old: usize, old_root: &Digest, new_root: &Digest, proof: &[Digest]| {
                 verify_consistency(old as u64, old_root, new as u64, new_root, proof)
             };
-            assert_eq!(check(old, &old_root, &new_root, &proof), Ok(()), "{old} in {new}");
-            assert!(check(old, &altered(&old_root), &new_root, &proof).is_err(), "{old} in {new}");
+            assert_eq!(
+                check(old, &old_root, &new_root, &proof),
+                Ok(()),
+                "{old} in {new}"
+            );
+            assert!(
+                check(old, &altered(&old_root), &new_root, &proof).is_err(),
+                "{old} in {new}"
+            );
             if old > 0 {
                 // Nothing is known of the new root when the old tree was empty.
-                assert!(check(old, &old_root, &altered(&new_root), &proof).is_err(), "{old} in {new}");
+                assert!(
+                    check(old, &old_root, &altered(&new_root), &proof).is_err(),
+                    "{old} in {new}"
+                );
             }
             for wrong in spoiled(&proof) {
-                assert!(check(old, &old_root, &new_root, &wrong).is_err(), "{old} in {new}");
+                assert!(
+                    check(old, &old_root, &new_root, &wrong).is_err(),
+                    "{old} in {new}"
+                );
             }
         }
     }
@@ -92,7 +118,10 @@ fn the_empty_tree_wants_an_empty_proof() {
         verify_consistency(0, &empty_root(), 1, &root, &[root]),
         Err(MerkleError::Length)
     );
-    assert_eq!(verify_consistency(0, &root, 1, &root, &[]), Err(MerkleError::Root));
+    assert_eq!(
+        verify_consistency(0, &root, 1, &root, &[]),
+        Err(MerkleError::Root)
+    );
 }
 
 #[test]

@@ -150,7 +150,13 @@ impl Log {
         format!("{body}\n{lines}")
     }
 
-    pub fn proof(&self, origin: &str, index: usize, size: usize, signers: &[&NoteSigner]) -> String {
+    pub fn proof(
+        &self,
+        origin: &str,
+        index: usize,
+        size: usize,
+        signers: &[&NoteSigner],
+    ) -> String {
         let mut text = format!("c2sp.org/tlog-proof@v1\nindex {index}\n");
         for hash in path(index, &self.0[..size]) {
             text.push_str(&format!("{}\n", STANDARD.encode(hash.as_bytes())));
@@ -216,7 +222,11 @@ pub fn path(m: usize, entries: &[Vec<u8>]) -> Vec<Digest> {
 /// SUBPROOF of RFC 6962, section 2.1.2.
 fn subproof(m: usize, entries: &[Vec<u8>], whole: bool) -> Vec<Digest> {
     if m == entries.len() {
-        return if whole { Vec::new() } else { vec![mth(entries)] };
+        return if whole {
+            Vec::new()
+        } else {
+            vec![mth(entries)]
+        };
     }
     let (left, right) = entries.split_at(split(entries.len()));
     if m <= left.len() {
