@@ -88,7 +88,12 @@ pub(crate) fn read(
             key: Some((*key).to_owned()),
             message: format!("annotation `@{key}` is not known"),
             hint: Some(nearest(key, &KEYS).map_or_else(
-                || format!("known are {}", KEYS.map(|key| format!("`@{key}`")).join(", ")),
+                || {
+                    format!(
+                        "known are {}",
+                        KEYS.map(|key| format!("`@{key}`")).join(", ")
+                    )
+                },
                 |near| format!("did you mean `@{near}`?"),
             )),
         });
@@ -108,7 +113,9 @@ pub(crate) fn read(
             wrong(
                 &mut problems,
                 key,
-                format!("every rule needs `@{key}`, one line of 1 to {TEXT_BYTES_MAX} bytes without invisible characters"),
+                format!(
+                    "every rule needs `@{key}`, one line of 1 to {TEXT_BYTES_MAX} bytes without invisible characters"
+                ),
                 hint,
             );
         }
@@ -314,7 +321,9 @@ fn edits(a: &str, b: &str) -> usize {
         let mut diagonal = i;
         let mut last = i + 1;
         for (cell, right) in row.iter_mut().skip(1).zip(b.chars()) {
-            let cost = (diagonal + usize::from(left != right)).min(last + 1).min(*cell + 1);
+            let cost = (diagonal + usize::from(left != right))
+                .min(last + 1)
+                .min(*cell + 1);
             diagonal = std::mem::replace(cell, cost);
             last = cost;
         }
@@ -331,10 +340,27 @@ mod tests {
 
     #[test]
     fn durations_are_bounded_and_strict() {
-        for (text, seconds) in [("90s", 90), ("30m", 1800), ("24h", 86_400), ("92d", 7_948_800)] {
+        for (text, seconds) in [
+            ("90s", 90),
+            ("30m", 1800),
+            ("24h", 86_400),
+            ("92d", 7_948_800),
+        ] {
             assert_eq!(parse_duration(text), Ok(seconds));
         }
-        for text in ["", "h", "24", "24 h", "-1h", "+1h", "1w", "93d", "59s", "99999999999d", "1é"] {
+        for text in [
+            "",
+            "h",
+            "24",
+            "24 h",
+            "-1h",
+            "+1h",
+            "1w",
+            "93d",
+            "59s",
+            "99999999999d",
+            "1é",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }
@@ -342,9 +368,14 @@ mod tests {
     #[test]
     fn approvers_are_groups_with_a_quorum() {
         let read = parse_approvers("b=2, a=1").unwrap();
-        let text: Vec<_> = read.iter().map(|q| format!("{}={}", q.group, q.quorum)).collect();
+        let text: Vec<_> = read
+            .iter()
+            .map(|q| format!("{}={}", q.group, q.quorum))
+            .collect();
         assert_eq!(text, ["a=1", "b=2"]);
-        for text in ["", "a", "a=", "a=0", "a=21", "a=1,", "a=1,a=2", "=1", "a=-1", "a=1=2"] {
+        for text in [
+            "", "a", "a=", "a=0", "a=21", "a=1,", "a=1,a=2", "=1", "a=-1", "a=1=2",
+        ] {
             assert!(parse_approvers(text).is_err(), "{text}");
         }
     }

@@ -112,7 +112,11 @@ fn conditions_of(set: &PolicySet, rule: &Rule) -> String {
     match conjuncts {
         Some(Ok(conjuncts)) if conjuncts.is_empty() => "always".into(),
         Some(Ok(conjuncts)) => {
-            let words: Vec<_> = conjuncts.into_iter().map(|one| one.words).collect();
+            let words: Vec<_> = conjuncts
+                .iter()
+                .filter(|one| !conjuncts.iter().any(|other| one.only_guards(other)))
+                .map(|one| one.words.as_str())
+                .collect();
             words.join("; ")
         }
         // Never less than the truth: where the words fail, the reader is sent to the text.

@@ -7,9 +7,7 @@ use crate::policy::Policy;
 use crate::seat::{HumanAction, Seat};
 use crate::sheet::FactSheet;
 use countersign_domain::facts::DecisionFacts;
-use countersign_domain::{
-    Environment, GroupId, GroupQuorum, Outcome, PersonId, RuleId, Tier,
-};
+use countersign_domain::{Environment, GroupId, GroupQuorum, Outcome, PersonId, RuleId, Tier};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -224,7 +222,9 @@ impl DecisionCase {
 /// The facts of a base, with those that it builds on beneath.
 fn resolve(name: &str, bases: &BTreeMap<String, Table>, depth: usize) -> Result<Table, String> {
     if depth > BASES_DEEP {
-        return Err(format!("`base`: `{name}` builds on more than {BASES_DEEP} others"));
+        return Err(format!(
+            "`base`: `{name}` builds on more than {BASES_DEEP} others"
+        ));
     }
     let mut own = bases
         .get(name)
@@ -237,7 +237,9 @@ fn resolve(name: &str, bases: &BTreeMap<String, Table>, depth: usize) -> Result<
             merge(&mut facts, &own);
             Ok(facts)
         }
-        Some(_) => Err(format!("`base`: in [base.{name}] it has to be the name of a base")),
+        Some(_) => Err(format!(
+            "`base`: in [base.{name}] it has to be the name of a base"
+        )),
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Conjunct {
     pub(crate) words: String,
     /// True when it looks at the target alone.
     pub(crate) about_target: bool,
+    /// True when it only asks whether an attribute is known.
+    guard: bool,
     expression: Expression,
     attributes: Vec<(String, Expression)>,
 }
@@ -54,11 +56,28 @@ impl Conjunct {
         Ok(Self {
             words: words::phrase(expression),
             about_target: !attributes.is_empty()
-                && attributes.iter().all(|(path, _)| path.starts_with("resource.")),
+                && attributes
+                    .iter()
+                    .all(|(path, _)| path.starts_with("resource.")),
+            guard: matches!(expression, Expr::HasAttr { .. }),
             expression: Expression::from_str(&source).map_err(|error| error.to_string())?,
             source,
             attributes,
         })
+    }
+
+    /// True when it only asks whether something is known that `other` then looks at: people need not
+    /// read both.
+    pub(crate) fn only_guards(&self, other: &Self) -> bool {
+        self.guard && !other.guard && {
+            let mut paths = self.attributes.iter().map(|(path, _)| path);
+            paths.all(|path| {
+                other
+                    .attributes
+                    .iter()
+                    .any(|(looked_at, _)| looked_at == path)
+            })
+        }
     }
 
     /// Whether it holds.
@@ -72,7 +91,11 @@ impl Conjunct {
     }
 
     /// The values of the attributes it mentions, in words, by attribute.
-    pub(crate) fn values(&self, request: &Request, entities: &Entities) -> BTreeMap<String, String> {
+    pub(crate) fn values(
+        &self,
+        request: &Request,
+        entities: &Entities,
+    ) -> BTreeMap<String, String> {
         self.attributes
             .iter()
             .map(|(path, read)| {
@@ -122,6 +145,7 @@ pub(crate) fn conjuncts(policy: &CedarPolicy) -> Result<Vec<Conjunct>, String> {
         conjuncts.push(Conjunct {
             words: format!("`{source}`"),
             about_target: source.starts_with("resource"),
+            guard: false,
             expression: Expression::from_str(&source).map_err(|error| error.to_string())?,
             source,
             attributes: Vec::new(),
@@ -163,8 +187,11 @@ fn flatten(expression: &Arc<Expr>, by: BinaryOp, into: &mut Vec<Arc<Expr>>) {
 fn attribute_paths(expression: &Expr, into: &mut Vec<String>) {
     let path = match expression {
         Expr::GetAttr { .. } => words::path(expression),
-        Expr::HasAttr { expr, attrs } => words::path(expr)
-            .map(|base| attrs.iter().fold(base, |path, attr| format!("{path}.{attr}"))),
+        Expr::HasAttr { expr, attrs } => words::path(expr).map(|base| {
+            attrs
+                .iter()
+                .fold(base, |path, attr| format!("{path}.{attr}"))
+        }),
         _ => None,
     };
     if let Some(path) = path {
@@ -197,7 +224,9 @@ fn attribute_paths(expression: &Expr, into: &mut Vec<String>) {
             }
         }
         Expr::Set(items) => items.iter().for_each(|item| attribute_paths(item, into)),
-        Expr::Record(fields) => fields.values().for_each(|field| attribute_paths(field, into)),
+        Expr::Record(fields) => fields
+            .values()
+            .for_each(|field| attribute_paths(field, into)),
         _ => {}
     }
 }

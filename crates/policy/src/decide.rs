@@ -58,20 +58,21 @@ impl Policy {
         };
         let mut strictest = Verdict::default();
         for situation in &situations {
-            match self.judge(situation) {
+            match self.judge(situation, facts.policy_lapsed) {
                 Ok(verdict) => strictest.join(verdict),
                 Err(error) => return self.refuse(digest, error.to_string()),
             }
         }
-        self.overrule(&mut strictest, facts);
+        Self::escalate_contradictions(&mut strictest, facts);
         Decided {
             decision: self.decision(strictest, digest),
             alarm: None,
         }
     }
 
-    /// Decides one scope.
-    pub(crate) fn judge(&self, situation: &Situation) -> Result<Verdict, Unfit> {
+    /// Decides one scope. While the policy's review has `lapsed`, what would be allowed asks
+    /// (invariant 7).
+    pub(crate) fn judge(&self, situation: &Situation, lapsed: bool) -> Result<Verdict, Unfit> {
         let book = self.book();
         let entities = &situation.entities;
         // All four, always: an error in any of them denies, also where another has decided.
@@ -86,10 +87,29 @@ impl Policy {
             } else {
                 Outcome::Deny
             };
-            return Ok(Verdict::by(outcome, &limits));
+            let mut verdict = Verdict::by(outcome, &limits);
+            // Escalating must not be a way to need fewer people than asking.
+            verdict.need(requests.iter().flat_map(|rule| &rule.approvers));
+            return Ok(verdict);
         }
         if !standing.is_empty() && withholding.is_empty() {
-            return Ok(Verdict::by(Outcome::Allow, &standing));
+            if !lapsed {
+                return Ok(Verdict::by(Outcome::Allow, &standing));
+            }
+            let rules = if requests.is_empty() {
+                &standing
+            } else {
+                &requests
+            };
+            let mut verdict = Verdict::by(Outcome::Ask, rules);
+            verdict.need(&self.settings().defaults.approvers);
+            verdict.say(
+                None,
+                "the policy's periodic review has lapsed, so standing authority is suspended \
+                 until it is signed again"
+                    .into(),
+            );
+            return Ok(verdict);
         }
         if requests.is_empty() {
             let mut verdict = Verdict {
@@ -186,12 +206,13 @@ impl Policy {
         }
     }
 
-    /// What holds whatever the rules say: contradictions escalate (invariant 3), and a policy whose
-    /// review has lapsed allows nothing by itself (invariant 7).
-    fn overrule(&self, verdict: &mut Verdict, facts: &DecisionFacts) {
+    /// What holds whatever the rules say: contradictions escalate (invariant 3).
+    fn escalate_contradictions(verdict: &mut Verdict, facts: &DecisionFacts) {
         if !facts.contradictions.is_empty() && verdict.outcome < Some(Outcome::Escalate) {
             *verdict = Verdict {
                 outcome: Some(Outcome::Escalate),
+                approvers: std::mem::take(&mut verdict.approvers),
+                decide_within: verdict.decide_within,
                 ..Verdict::default()
             };
         }
@@ -208,43 +229,27 @@ impl Policy {
                 ),
             );
         }
-        if facts.policy_lapsed && verdict.outcome == Some(Outcome::Allow) {
-            verdict.outcome = Some(Outcome::Ask);
-            verdict.review_within = None;
-            verdict.approvers = self
-                .settings()
-                .defaults
-                .approvers
-                .iter()
-                .map(|one| (one.group.clone(), one.quorum))
-                .collect();
-            verdict.reasons.insert(
-                0,
-                Reason {
-                    rule: None,
-                    text: "the policy's periodic review has lapsed, so standing authority is \
-                           suspended until it is signed again"
-                        .into(),
-                },
-            );
-        }
     }
 
-    fn decision(&self, verdict: Verdict, facts: Digest) -> Decision {
+    fn decision(&self, mut verdict: Verdict, facts: Digest) -> Decision {
         let settings = self.settings();
         // INVARIANT (silence denies): nothing decided means deny.
         let outcome = verdict.outcome.unwrap_or(Outcome::Deny);
-        let mut approvers = verdict.approvers;
-        if outcome == Outcome::Escalate {
-            let escalation = &settings.escalation;
-            approvers = BTreeMap::from([(escalation.group.clone(), escalation.people)]);
+        match outcome {
+            Outcome::Ask => {}
+            Outcome::Escalate => verdict.need([&GroupQuorum {
+                group: settings.escalation.group.clone(),
+                quorum: settings.escalation.people,
+            }]),
+            Outcome::Allow | Outcome::Deny => verdict.approvers.clear(),
         }
         Decision {
             outcome,
             rules: verdict.rules.into_iter().collect(),
             withheld_by: verdict.withheld_by.into_iter().collect(),
             duties: Duties {
-                approvers: approvers
+                approvers: verdict
+                    .approvers
                     .into_iter()
                     .map(|(group, quorum)| GroupQuorum { group, quorum })
                     .collect(),
@@ -292,13 +297,18 @@ impl Verdict {
             verdict.owners.extend(rule.owners.iter().cloned());
             verdict.decide_within = shorter(verdict.decide_within, rule.decide_within_seconds);
             verdict.review_within = shorter(verdict.review_within, rule.review_within_seconds);
-            for one in &rule.approvers {
-                let quorum = verdict.approvers.entry(one.group.clone()).or_insert(0);
-                *quorum = (*quorum).max(one.quorum);
-            }
+            verdict.need(&rule.approvers);
             verdict.say(Some(rule), rule.why.clone());
         }
         verdict
+    }
+
+    /// Adds groups that have to agree, each with its highest quorum.
+    fn need<'a>(&mut self, groups: impl IntoIterator<Item = &'a GroupQuorum>) {
+        for one in groups {
+            let quorum = self.approvers.entry(one.group.clone()).or_insert(0);
+            *quorum = (*quorum).max(one.quorum);
+        }
     }
 
     fn say(&mut self, rule: Option<&Rule>, text: String) {
@@ -311,25 +321,24 @@ impl Verdict {
         }
     }
 
-    /// Joins another scope's verdict: the stricter stands, equals unite.
-    fn join(&mut self, other: Self) {
-        match self.outcome.cmp(&other.outcome) {
-            std::cmp::Ordering::Greater => {}
-            std::cmp::Ordering::Less => *self = other,
-            std::cmp::Ordering::Equal => {
-                self.rules.extend(other.rules);
-                self.withheld_by.extend(other.withheld_by);
-                self.owners.extend(other.owners);
-                self.decide_within = shorter(self.decide_within, other.decide_within);
-                self.review_within = shorter(self.review_within, other.review_within);
-                for (group, quorum) in other.approvers {
-                    let mine = self.approvers.entry(group).or_insert(0);
-                    *mine = (*mine).max(quorum);
-                }
-                for reason in other.reasons {
-                    if !self.reasons.contains(&reason) {
-                        self.reasons.push(reason);
-                    }
+    /// Joins another scope's verdict: the stricter stands, equals unite. Whoever has to agree for
+    /// one scope has to agree for all: there is one approval for the whole change.
+    fn join(&mut self, mut other: Self) {
+        if self.outcome < other.outcome {
+            std::mem::swap(self, &mut other);
+        }
+        for (group, quorum) in std::mem::take(&mut other.approvers) {
+            self.need([&GroupQuorum { group, quorum }]);
+        }
+        self.decide_within = shorter(self.decide_within, other.decide_within);
+        if self.outcome == other.outcome {
+            self.rules.extend(other.rules);
+            self.withheld_by.extend(other.withheld_by);
+            self.owners.extend(other.owners);
+            self.review_within = shorter(self.review_within, other.review_within);
+            for reason in other.reasons {
+                if !self.reasons.contains(&reason) {
+                    self.reasons.push(reason);
                 }
             }
         }

@@ -2,8 +2,8 @@
 //! at. Explains a decision that [`Policy::decide`] made; it never makes one.
 
 use crate::annotations::{Rule, RuleKind};
-use crate::conditions::{self, Conjunct};
 pub use crate::conditions::Truth;
+use crate::conditions::{self, Conjunct};
 use crate::decide::Decided;
 use crate::policy::Policy;
 use crate::request::{Situation, Strictest};
@@ -88,7 +88,7 @@ impl Policy {
                     environment: strictest.environment,
                     tier: strictest.tier,
                     outcome: self
-                        .judge(situation)
+                        .judge(situation, facts.policy_lapsed)
                         .ok()
                         .and_then(|verdict| verdict.outcome)
                         .unwrap_or(Outcome::Deny),
@@ -152,7 +152,11 @@ fn whole(policy: &CedarPolicy, request: &Request, entities: &Entities) -> (bool,
     match PolicySet::from_policies([policy.clone()]) {
         Ok(set) => {
             let response = Authorizer::new().is_authorized(request, &set, entities);
-            let error = response.diagnostics().errors().next().map(ToString::to_string);
+            let error = response
+                .diagnostics()
+                .errors()
+                .next()
+                .map(ToString::to_string);
             (response.diagnostics().reason().next().is_some(), error)
         }
         Err(error) => (false, Some(error.to_string())),

@@ -37,6 +37,8 @@ mod settings;
 pub mod sheet;
 mod source;
 mod starter;
+#[cfg(test)]
+mod strategies;
 mod words;
 
 pub use annotations::{Rule, RuleKind};

@@ -78,10 +78,9 @@ impl Policy {
         };
         let settings = match of(Role::Settings).get(SETTINGS_PATH) {
             Some(text) => Settings::read(text),
-            None => Err(vec![
-                Finding::whole(SETTINGS_PATH, "is missing")
-                    .hint("every policy folder has one; `policies/starter` shows its form"),
-            ]),
+            None => Err(vec![Finding::whole(SETTINGS_PATH, "is missing").hint(
+                "every policy folder has one; `policies/starter` shows its form",
+            )]),
         };
         let settings = match settings {
             Ok(settings) if findings.is_empty() => settings,

@@ -75,7 +75,9 @@ impl Vocabulary {
     pub(crate) fn new() -> Result<Self, String> {
         let (schema, _) =
             Schema::from_cedarschema_str(SCHEMA).map_err(|error| error.to_string())?;
-        let actions = schema.action_entities().map_err(|error| error.to_string())?;
+        let actions = schema
+            .action_entities()
+            .map_err(|error| error.to_string())?;
         let mut types = HashMap::new();
         for name in TYPES {
             let parsed = EntityTypeName::from_str(name).map_err(|error| error.to_string())?;
@@ -277,8 +279,12 @@ impl Vocabulary {
             ("policyLapsed", Value::new_bool(facts.policy_lapsed)),
             ("trial", Value::new_bool(facts.trial)),
         ];
-        Context::from_pairs(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)))
-            .map_err(unfit)
+        Context::from_pairs(
+            pairs
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value)),
+        )
+        .map_err(unfit)
     }
 
     fn vulnerability(&self, facts: &DecisionFacts) -> Result<Sorted, Unfit> {
@@ -287,7 +293,11 @@ impl Vocabulary {
         sorted.put("cves", &of.cves, |count| Ok(long(*count)))?;
         sorted.put("kev", &of.kev, |listed| Ok(Value::new_bool(*listed)))?;
         sorted.put("cvss", &of.cvss_tenths, |tenths| match tenths {
-            0..=100 => Ok(Value::new_decimal(format!("{}.{}", tenths / 10, tenths % 10))),
+            0..=100 => Ok(Value::new_decimal(format!(
+                "{}.{}",
+                tenths / 10,
+                tenths % 10
+            ))),
             _ => Err(Unfit(format!("a CVSS score of {tenths} tenths"))),
         })?;
         sorted.put("epss", &of.epss_ten_thousandths, |parts| match parts {
@@ -301,7 +311,9 @@ impl Vocabulary {
         sorted.put("exploitation", &of.exploitation, |word| {
             self.word("Exploitation", word.as_str())
         })?;
-        sorted.put("automatable", &of.automatable, |yes| Ok(Value::new_bool(*yes)))?;
+        sorted.put("automatable", &of.automatable, |yes| {
+            Ok(Value::new_bool(*yes))
+        })?;
         sorted.put("impact", &of.technical_impact, |impact| {
             self.word("Impact", impact_word(*impact))
         })?;
@@ -339,7 +351,11 @@ impl Strictest {
         let assets = &scope.assets;
         let empty = || Unfit("a scope has no asset".into());
         Ok(Self {
-            environment: assets.iter().map(|a| a.environment).max().ok_or_else(empty)?,
+            environment: assets
+                .iter()
+                .map(|a| a.environment)
+                .max()
+                .ok_or_else(empty)?,
             tier: assets.iter().map(|a| a.tier).min().ok_or_else(empty)?,
             criticality: assets
                 .iter()
@@ -351,7 +367,10 @@ impl Strictest {
                 .map(|a| exposure_number(a.exposure))
                 .max()
                 .ok_or_else(empty)?,
-            scopes: assets.iter().flat_map(|a| a.scopes.iter().copied()).collect(),
+            scopes: assets
+                .iter()
+                .flat_map(|a| a.scopes.iter().copied())
+                .collect(),
             known: assets.iter().all(|a| a.known),
         })
     }
@@ -391,8 +410,12 @@ fn at(time: Timestamp) -> Value {
 }
 
 fn record(pairs: Vec<(&'static str, Value)>) -> Result<Value, Unfit> {
-    Value::new_record(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)))
-        .map_err(unfit)
+    Value::new_record(
+        pairs
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value)),
+    )
+    .map_err(unfit)
 }
 
 const fn criticality_number(of: Criticality) -> u8 {

@@ -128,8 +128,11 @@ fn parse(file: &str, text: &Arc<str>) -> Result<Vec<Parsed>, Vec<Finding>> {
     })?;
     if set.num_of_templates() > 0 {
         return Err(vec![
-            Finding::whole(file, "templates (`?principal`, `?resource`) are not used here")
-                .hint("write the rule out"),
+            Finding::whole(
+                file,
+                "templates (`?principal`, `?resource`) are not used here",
+            )
+            .hint("write the rule out"),
         ]);
     }
     // Cedar names rules `policy0`, `policy1`, … in the order of the file.
@@ -165,9 +168,8 @@ fn parse(file: &str, text: &Arc<str>) -> Result<Vec<Parsed>, Vec<Finding>> {
 
 /// Checks one rule's form and annotations.
 fn lint(one: &Parsed, settings: &Settings, vocabulary: &Vocabulary) -> Result<Rule, Vec<Finding>> {
-    let kind = kind(&one.policy, vocabulary).map_err(|(message, hint)| {
-        vec![one.finding(Some("action"), message).hint(hint)]
-    })?;
+    let kind = kind(&one.policy, vocabulary)
+        .map_err(|(message, hint)| vec![one.finding(Some("action"), message).hint(hint)])?;
     let mut findings = Vec::new();
     for uid in one.policy.entity_literals() {
         let name: &str = uid.id().unescaped();
@@ -241,9 +243,11 @@ fn covered(policy: &Policy, vocabulary: &Vocabulary) -> BTreeSet<String> {
     let named: Option<BTreeSet<String>> = match policy.action_constraint() {
         ActionConstraint::Any => None,
         ActionConstraint::Eq(uid) => Some([uid.id().unescaped().to_owned()].into()),
-        ActionConstraint::In(uids) => {
-            Some(uids.iter().map(|uid| uid.id().unescaped().to_owned()).collect())
-        }
+        ActionConstraint::In(uids) => Some(
+            uids.iter()
+                .map(|uid| uid.id().unescaped().to_owned())
+                .collect(),
+        ),
     };
     vocabulary
         .leaf_actions()
@@ -258,10 +262,7 @@ fn covered(policy: &Policy, vocabulary: &Vocabulary) -> BTreeSet<String> {
 
 /// Strict validation against the schema. Warnings (a condition that can never hold …) are findings
 /// too: a rule that means nothing is a mistake.
-fn validate(
-    rules: &BTreeMap<PolicyId, (Rule, Parsed)>,
-    vocabulary: &Vocabulary,
-) -> Vec<Finding> {
+fn validate(rules: &BTreeMap<PolicyId, (Rule, Parsed)>, vocabulary: &Vocabulary) -> Vec<Finding> {
     let all = rules
         .iter()
         .map(|(id, (_, one))| one.policy.new_id(id.clone()));

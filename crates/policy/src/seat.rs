@@ -234,9 +234,8 @@ impl Policy {
 
     pub(crate) fn seat_request(&self, seat: &Seat, action: HumanAction) -> Result<Request, Unfit> {
         let words = self.vocabulary();
-        let groups = |groups: &BTreeSet<GroupId>| {
-            words.words("Group", groups.iter().map(GroupId::as_str))
-        };
+        let groups =
+            |groups: &BTreeSet<GroupId>| words.words("Group", groups.iter().map(GroupId::as_str));
         let mut pairs = vec![
             ("isRequester", Value::new_bool(seat.is_requester)),
             ("isAgentOwner", Value::new_bool(seat.is_agent_owner)),
@@ -247,14 +246,20 @@ impl Policy {
             ("trial", Value::new_bool(seat.trial)),
         ];
         if let Some(environment) = seat.environment {
-            pairs.push(("environment", words.word("Environment", environment.as_str())?));
+            pairs.push((
+                "environment",
+                words.word("Environment", environment.as_str())?,
+            ));
         }
         if let Some(tier) = seat.tier {
             pairs.push(("tier", Value::new_long(tier.number().into())));
         }
-        let context =
-            Context::from_pairs(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)))
-                .map_err(|error| Unfit(error.to_string()))?;
+        let context = Context::from_pairs(
+            pairs
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value)),
+        )
+        .map_err(|error| Unfit(error.to_string()))?;
         Request::new(
             words.uid("Person", seat.person.as_str())?,
             words.uid("Action", action.as_str())?,

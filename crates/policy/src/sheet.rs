@@ -68,7 +68,10 @@ pub enum FactName {
 /// Facts in short form. Intelligence that is not written is missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[allow(missing_docs, reason = "named as in `DecisionFacts`, where each is explained")]
+#[allow(
+    missing_docs,
+    reason = "named as in `DecisionFacts`, where each is explained"
+)]
 pub struct FactSheet {
     pub agent: AgentId,
     pub owner: PersonId,
@@ -191,7 +194,9 @@ impl FactSheet {
             ("contradictions", self.contradictions as usize),
         ] {
             if count > LIST_MAX {
-                return Err(format!("`{field}`: {count}; at most {LIST_MAX} are allowed"));
+                return Err(format!(
+                    "`{field}`: {count}; at most {LIST_MAX} are allowed"
+                ));
             }
         }
         let scopes: Result<Vec<_>, IdError> = std::iter::once(&self.target)

@@ -17,8 +17,8 @@ const NOUNS: [(&str, &str); 43] = [
     ("context.at", "time"),
     ("context.path", "remediation path"),
     ("context.category", "category"),
-    ("context.vuln.cves", "CVEs known to be fixed"),
-    ("context.vuln.kev", "listed as exploited (KEV)"),
+    ("context.vuln.cves", "number of CVEs fixed"),
+    ("context.vuln.kev", "KEV listing"),
     ("context.vuln.cvss", "CVSS score"),
     ("context.vuln.epss", "EPSS"),
     ("context.vuln.exploitation", "exploitation"),
@@ -29,40 +29,111 @@ const NOUNS: [(&str, &str); 43] = [
     ("context.stale", "stale facts"),
     ("context.missing", "missing facts"),
     ("context.blast.hosts", "hosts touched"),
-    ("context.blast.percent", "percent of the environment touched"),
+    (
+        "context.blast.percent",
+        "percent of the environment touched",
+    ),
     ("context.blast.clusters", "clusters touched"),
     ("context.blast.accounts", "accounts touched"),
-    ("context.reservations.inFlightAgent", "hosts in flight by this agent"),
-    ("context.reservations.inFlightOwner", "hosts in flight by this owner's agents"),
-    ("context.reservations.inFlightService", "hosts in flight in the service"),
-    ("context.reservations.inFlightEnvironment", "hosts in flight in the environment"),
-    ("context.reservations.inFlightFleet", "hosts in flight everywhere"),
-    ("context.reservations.hourOwner", "hosts changed unasked in the last hour by this owner's agents"),
-    ("context.reservations.hourFleet", "hosts changed unasked in the last hour"),
-    ("context.reservations.dayOwner", "hosts changed unasked in the last day by this owner's agents"),
-    ("context.reservations.dayFleet", "hosts changed unasked in the last day"),
+    (
+        "context.reservations.inFlightAgent",
+        "hosts in flight by this agent",
+    ),
+    (
+        "context.reservations.inFlightOwner",
+        "hosts in flight by this owner's agents",
+    ),
+    (
+        "context.reservations.inFlightService",
+        "hosts in flight in the service",
+    ),
+    (
+        "context.reservations.inFlightEnvironment",
+        "hosts in flight in the environment",
+    ),
+    (
+        "context.reservations.inFlightFleet",
+        "hosts in flight everywhere",
+    ),
+    (
+        "context.reservations.hourOwner",
+        "hosts changed unasked in the last hour by this owner's agents",
+    ),
+    (
+        "context.reservations.hourFleet",
+        "hosts changed unasked in the last hour",
+    ),
+    (
+        "context.reservations.dayOwner",
+        "hosts changed unasked in the last day by this owner's agents",
+    ),
+    (
+        "context.reservations.dayFleet",
+        "hosts changed unasked in the last day",
+    ),
     ("context.rollback.source", "way back"),
-    ("context.rollback.priorInSimilar", "rollbacks on similar hosts"),
+    (
+        "context.rollback.priorInSimilar",
+        "rollbacks on similar hosts",
+    ),
     ("context.chain.upgraded", "further packages upgraded"),
     ("context.chain.added", "packages newly installed"),
     ("context.chain.removed", "packages removed"),
-    ("context.lower.healthyHosts", "hosts in lower environments where it is healthy"),
-    ("context.lower.healthyHours", "hours it has been healthy in lower environments"),
+    (
+        "context.lower.healthyHosts",
+        "hosts in lower environments where it is healthy",
+    ),
+    (
+        "context.lower.healthyHours",
+        "hours it has been healthy in lower environments",
+    ),
     ("context.evidenceAge", "age of the evidence"),
     ("context.contradictions", "claims at odds with facts"),
 ];
 
 /// What a yes-or-no attribute says, and what its opposite does.
 const STATEMENTS: [(&str, &str, &str); 9] = [
-    ("resource.known", "the inventory knows the host", "the inventory does not know the host"),
-    ("context.securityOrigin", "from the security archive", "not from the security archive"),
-    ("context.vuln.kev", "listed as exploited (KEV)", "not listed as exploited (KEV)"),
-    ("context.vuln.automatable", "attacks can be automated", "attacks cannot be automated"),
-    ("context.calendar.inWindow", "within a change window", "outside every change window"),
-    ("context.calendar.freeze", "a change freeze is on", "no change freeze is on"),
-    ("context.policyLapsed", "the policy's review has lapsed", "the policy's review is current"),
+    (
+        "resource.known",
+        "the inventory knows the host",
+        "the inventory does not know the host",
+    ),
+    (
+        "context.securityOrigin",
+        "from the security archive",
+        "not from the security archive",
+    ),
+    (
+        "context.vuln.kev",
+        "listed as exploited (KEV)",
+        "not listed as exploited (KEV)",
+    ),
+    (
+        "context.vuln.automatable",
+        "attacks can be automated",
+        "attacks cannot be automated",
+    ),
+    (
+        "context.calendar.inWindow",
+        "within a change window",
+        "outside every change window",
+    ),
+    (
+        "context.calendar.freeze",
+        "a change freeze is on",
+        "no change freeze is on",
+    ),
+    (
+        "context.policyLapsed",
+        "the policy's review has lapsed",
+        "the policy's review is current",
+    ),
     ("context.trial", "in a trial", "outside a trial"),
-    ("context.isRequester", "they asked for it", "they did not ask for it"),
+    (
+        "context.isRequester",
+        "they asked for it",
+        "they did not ask for it",
+    ),
 ];
 
 /// What the attribute at `path` is called; the path itself where it has no name.
@@ -113,8 +184,16 @@ fn say(expression: &Expr, positive: bool) -> Option<String> {
             then_expr,
             else_expr,
         } if positive => match literal(else_expr)?.as_str() {
-            "false" => Some(format!("{} and {}", say(cond, true)?, say(then_expr, true)?)),
-            "true" => Some(format!("{} where {}", say(then_expr, true)?, say(cond, true)?)),
+            "false" => Some(format!(
+                "{} and {}",
+                say(cond, true)?,
+                say(then_expr, true)?
+            )),
+            "true" => Some(format!(
+                "{} where {}",
+                say(then_expr, true)?,
+                say(cond, true)?
+            )),
             _ => None,
         },
         _ => None,
@@ -150,7 +229,11 @@ fn binary(op: BinaryOp, left: &Expr, right: &Expr, positive: bool) -> Option<Str
         | (BinaryOp::LessEq | BinaryOp::DecimalLessEq, false) => "more than ",
         _ => return None,
     };
-    Some(format!("{}: {comparison}{}", subject(left)?, literal(right)?))
+    Some(format!(
+        "{}: {comparison}{}",
+        subject(left)?,
+        literal(right)?
+    ))
 }
 
 /// An attribute, or a sum of attributes.
@@ -178,7 +261,11 @@ fn contains(left: &Expr, right: &Expr, positive: bool) -> Option<String> {
         let none = if positive { "" } else { "neither " };
         return Some(format!("{}: {none}{words}", subject(right)?));
     }
-    let has = if positive { "include" } else { "do not include" };
+    let has = if positive {
+        "include"
+    } else {
+        "do not include"
+    };
     Some(format!("{} {has} {}", subject(left)?, literal(right)?))
 }
 
@@ -217,16 +304,16 @@ pub(crate) fn value(value: &EvalResult) -> String {
     }
 }
 
-/// `decimal("9.8")` reads `9.8`, `duration("21600000ms")` reads `6 h`.
+/// `decimal("9.8")` reads `9.8`, `duration("21600s")` reads `6 h`.
 fn extension(text: &str) -> String {
     let inner = text
         .split_once('"')
         .and_then(|(_, rest)| rest.rsplit_once('"'))
         .map_or(text, |(inner, _)| inner);
     inner
-        .strip_suffix("ms")
-        .and_then(|millis| millis.parse::<i64>().ok())
-        .map_or_else(|| inner.to_owned(), |millis| in_words(millis / 1000))
+        .strip_suffix('s')
+        .and_then(|seconds| seconds.parse::<i64>().ok())
+        .map_or_else(|| inner.to_owned(), in_words)
 }
 
 #[cfg(test)]
@@ -238,21 +325,36 @@ mod tests {
     #[test]
     fn conditions_read_as_words() {
         for (source, words) in [
-            ("context.chain.added <= 1", "packages newly installed: at most 1"),
-            ("!(context.chain.added <= 1)", "packages newly installed: more than 1"),
-            ("resource.environment == Environment::\"production\"", "environment: production"),
-            ("context.category != Category::\"kernel\"", "category: not kernel"),
+            (
+                "context.chain.added <= 1",
+                "packages newly installed: at most 1",
+            ),
+            (
+                "!(context.chain.added <= 1)",
+                "packages newly installed: more than 1",
+            ),
+            (
+                "resource.environment == Environment::\"production\"",
+                "environment: production",
+            ),
+            (
+                "context.category != Category::\"kernel\"",
+                "category: not kernel",
+            ),
             (
                 "[RollbackSource::\"cached\", RollbackSource::\"mirror\"].contains(context.rollback.source)",
                 "way back: cached or mirror",
             ),
-            ("context.vuln has cves", "CVEs known to be fixed: known"),
+            ("context.vuln has cves", "number of CVEs fixed: known"),
             ("!context.calendar.freeze", "no change freeze is on"),
             (
                 "!(context.trial || context.policyLapsed)",
                 "outside a trial and the policy's review is current",
             ),
-            ("context.evidenceAge <= duration(\"6h\")", "age of the evidence: at most 6h"),
+            (
+                "context.evidenceAge <= duration(\"6h\")",
+                "age of the evidence: at most 6h",
+            ),
             (
                 "context.vuln.cvss.greaterThanOrEqual(decimal(\"7.0\"))",
                 "CVSS score: at least 7.0",
@@ -261,12 +363,18 @@ mod tests {
                 "context.chain.upgraded + context.chain.added > 20",
                 "further packages upgraded plus packages newly installed: more than 20",
             ),
-            ("context.missing.contains(FactName::\"kev\")", "missing facts include kev"),
+            (
+                "context.missing.contains(FactName::\"kev\")",
+                "missing facts include kev",
+            ),
             (
                 "if context.vuln has kev then context.vuln.kev else false",
-                "listed as exploited (KEV): known and listed as exploited (KEV)",
+                "KEV listing: known and listed as exploited (KEV)",
             ),
-            ("resource.tier == context.blast.hosts", "`resource.tier == context.blast.hosts`"),
+            (
+                "resource.tier == context.blast.hosts",
+                "`resource.tier == context.blast.hosts`",
+            ),
         ] {
             let rule = format!("permit (principal, action, resource) when {{ {source} }};");
             let tree = Policy::parse(None, rule).unwrap().to_pst().unwrap();
