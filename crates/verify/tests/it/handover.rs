@@ -147,6 +147,11 @@ fn a_split_view_is_refused() {
         check(|case| case.seen.as_mut().unwrap().origin = "example.org/test/recommendations".into()),
         Refusal::SplitView { .. }
     );
+    // The warrant cites another root for the very size that the host has seen.
+    refused!(
+        check(|case| case.warrant.basis.authorization.root = Digest::of(b"other")),
+        Refusal::SplitView { seen: 4, .. }
+    );
     // At the first contact there is nothing to be consistent with.
     refused!(
         check(|case| case.seen = None),
