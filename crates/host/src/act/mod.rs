@@ -1,0 +1,437 @@
+//! Acting on a warrant: check again, journal intent, install, check health, roll back on a trigger,
+//! inspect, settle. Demands a [`Permit`] by type (invariant 1); nothing else in this crate reaches
+//! the installer. What it says in the end rests on inspection, never on an exit code (invariant 10).
+
+mod inspection;
+mod recover;
+
+use crate::apt::Apt;
+use crate::artifact::Artifacts;
+use crate::check;
+use crate::config::Config;
+use crate::journal::{Journal, JournalError, Phase, Record};
+use crate::key::{HostKey, KeyError};
+use crate::progress::Progress;
+use crate::session::Session;
+use countersign_domain::canonical::{self, CanonicalError};
+use countersign_domain::jws::{RECEIPT_TYP, STARTED_TYP};
+use countersign_domain::observation::Health;
+use countersign_domain::receipt::{Ending, StartNotice};
+use countersign_domain::text::shown;
+use countersign_domain::{
+    ChangeId, Digest, HostId, PreparedPlan, Receipt, Timestamp, Transition,
+};
+use countersign_verify::handover::Permit;
+use inspection::Inspection;
+
+/// The action that a warrant must permit.
+pub const ACTION: &str = "package.transition";
+/// Notes in a receipt at most, and bytes of one.
+const NOTES_MAX: usize = 20;
+const NOTE_BYTES_MAX: usize = 300;
+
+/// Why nothing could be done, and nothing be said about it either. What ends in words for the gate
+/// is a [`Receipt`], not an error.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    /// The journal: without it nothing is done.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A notice or receipt could not be signed.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A plan has no canonical bytes.
+    #[error(transparent)]
+    Canonical(#[from] CanonicalError),
+    /// `/proc` cannot be read: then the hook could not tell us from others.
+    #[error("this process cannot identify itself: {0}; is `/proc` mounted?")]
+    Session(std::io::Error),
+}
+
+/// Everything that acting needs.
+pub struct Executor<'a> {
+    /// The host's own configuration.
+    pub config: &'a Config,
+    /// apt.
+    pub apt: &'a Apt,
+    /// Signs notices and receipts.
+    pub key: &'a HostKey,
+    /// Held for writing.
+    pub journal: &'a mut Journal,
+    /// The clock.
+    pub clock: &'a dyn Fn() -> Timestamp,
+    /// Hands a signed start notice to the gate, best effort; true when the gate has it.
+    pub notify: &'a dyn Fn(&ChangeId, &str) -> bool,
+    /// Told what happens.
+    pub progress: Progress<'a>,
+}
+
+impl std::fmt::Debug for Executor<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Executor({})", self.config.host)
+    }
+}
+
+/// What a receipt is about.
+struct Settling<'a> {
+    change: &'a ChangeId,
+    warrant: Digest,
+    started_at: Option<Timestamp>,
+}
+
+/// How an execution went.
+struct Outcome {
+    ending: Ending,
+    in_place: Vec<Transition>,
+    health: Vec<Health>,
+    notes: Vec<String>,
+}
+
+impl Executor<'_> {
+    /// Acts once on what the permit allows. The receipt is journalled when this returns; whoever
+    /// calls delivers it (`State::undelivered`).
+    ///
+    /// # Errors
+    /// When the journal does not take intent (a warrant that was used before among the reasons), or
+    /// a document cannot be signed. Once intent is journalled, everything ends in a receipt, unless
+    /// the journal itself fails; then the next start settles what it finds.
+    pub fn execute(
+        &mut self,
+        permit: &Permit,
+        warrant_jws: &str,
+        plan: &PreparedPlan,
+    ) -> Result<Receipt, ActError> {
+        let warrant = permit.warrant();
+        let settling = Settling {
+            change: &warrant.txn,
+            warrant: *warrant.digest(),
+            started_at: None,
+        };
+        let transitions: Vec<Transition> =
+            plan.steps.iter().map(|step| step.transition.clone()).collect();
+        let reverse: Vec<Transition> = plan
+            .steps
+            .iter()
+            .filter(|step| step.reverse.stored || step.reverse.transition.new.is_none())
+            .map(|step| step.reverse.transition.clone())
+            .collect();
+        if self.journal.state().get(&settling.warrant).is_some()
+            || self.journal.state().knows_jti(&warrant.jti)
+        {
+            let used = crate::journal::StateError::Used(settling.warrant);
+            return Err(JournalError::from(used).into());
+        }
+        let reasons = self.reasons_not_to_start(permit, plan, &transitions, &reverse)?;
+        if !reasons.is_empty() {
+            for reason in &reasons {
+                self.progress.line(format!("not started: {reason}"));
+            }
+            let outcome = Outcome {
+                ending: Ending::NeverStarted,
+                in_place: Vec::new(),
+                health: Vec::new(),
+                notes: reasons,
+            };
+            return self.settle(&settling, outcome);
+        }
+        let started_at = (self.clock)();
+        let notice = self.key.sign(
+            STARTED_TYP,
+            &StartNotice {
+                v: 1,
+                deployment: self.config.deployment.clone(),
+                host: self.config.host.clone(),
+                change: settling.change.clone(),
+                warrant: settling.warrant,
+                started_at,
+            },
+        )?;
+        // INVARIANT (intent before effect, one spend): both are durable before anything happens.
+        self.journal.append(Record::Intent {
+            at: started_at,
+            warrant: settling.warrant,
+            jti: warrant.jti.clone(),
+            change: settling.change.clone(),
+            plan: warrant.details().plan_digest,
+            jws: warrant_jws.to_owned(),
+            forward: transitions.clone(),
+            reverse: reverse.clone(),
+            session: Session::current().map_err(ActError::Session)?,
+            notice: notice.clone(),
+        })?;
+        if (self.notify)(settling.change, &notice) {
+            self.journal.append(Record::NoticeDelivered {
+                warrant: settling.warrant,
+            })?;
+        }
+        let settling = Settling {
+            started_at: Some(started_at),
+            ..settling
+        };
+        let outcome = self.act(&settling, plan, &transitions, &reverse)?;
+        self.settle(&settling, outcome)
+    }
+
+    /// Settles a warrant under which this host never started and, by this, never will.
+    ///
+    /// # Errors
+    /// When the journal knows it already, or the receipt cannot be signed or journalled.
+    pub fn refuse(
+        &mut self,
+        change: &ChangeId,
+        warrant: Digest,
+        why: &str,
+    ) -> Result<Receipt, ActError> {
+        let settling = Settling {
+            change,
+            warrant,
+            started_at: None,
+        };
+        let outcome = Outcome {
+            ending: Ending::NeverStarted,
+            in_place: Vec::new(),
+            health: Vec::new(),
+            notes: vec![why.to_owned()],
+        };
+        self.settle(&settling, outcome)
+    }
+
+    /// Everything that can be known before anything happens. Empty means go.
+    fn reasons_not_to_start(
+        &self,
+        permit: &Permit,
+        plan: &PreparedPlan,
+        transitions: &[Transition],
+        reverse: &[Transition],
+    ) -> Result<Vec<String>, ActError> {
+        let warrant = permit.warrant();
+        let now = (self.clock)();
+        let plan_digest = canonical::digest(plan)?;
+        let checks: [(bool, &str); 7] = [
+            (plan_digest == warrant.details().plan_digest, "the warrant is for another plan"),
+            (plan.host == self.config.host && warrant.aud == self.config.host, "the warrant is for another host"),
+            (warrant.permits(ACTION), "the warrant does not permit package transitions"),
+            (now.unix_seconds() < warrant.exp, "the warrant has expired"),
+            (now < plan.expires_at, "the plan has expired; prepare again"),
+            (self.config.apt.execute, "this host only observes (`apt.execute = false`)"),
+            (plan.definitions == self.config.definitions()?, "this host's checks were redefined since the plan was prepared; prepare again"),
+        ];
+        let mut reasons: Vec<String> = checks
+            .into_iter()
+            .filter(|(holds, _)| !holds)
+            .map(|(_, why)| why.to_owned())
+            .collect();
+        if !reasons.is_empty() {
+            return Ok(reasons);
+        }
+        let artifacts = self.artifacts();
+        for transition in transitions.iter().chain(reverse) {
+            if let Some(digest) = &transition.sha256
+                && let Err(error) = artifacts.verified(digest)
+            {
+                reasons.push(format!("`{}`: {error}", transition.name));
+            }
+        }
+        if !reasons.is_empty() {
+            return Ok(reasons);
+        }
+        match self.apt.installed() {
+            Ok(installed) => {
+                for transition in transitions {
+                    let found = installed
+                        .get(&transition.name, &transition.architecture)
+                        .map(|package| &package.version);
+                    if found != transition.old.as_ref() {
+                        reasons.push(format!(
+                            "`{}` is at {} now, the plan was made for {}",
+                            transition.name,
+                            found.map_or("no version", |v| v.as_str()),
+                            transition.old.as_ref().map_or("none", |v| v.as_str()),
+                        ));
+                    }
+                }
+            }
+            Err(error) => reasons.push(error.to_string()),
+        }
+        if reasons.is_empty() {
+            match self.apt.rehearse(transitions, &artifacts) {
+                Ok(differences) => reasons.extend(differences),
+                Err(error) => reasons.push(error.to_string()),
+            }
+        }
+        Ok(reasons)
+    }
+
+    fn artifacts(&self) -> Artifacts {
+        Artifacts::new(&self.config.state_dir)
+    }
+
+    fn spend(&mut self, warrant: Digest, phase: Phase, transitions: &[Transition]) -> Result<(), ActError> {
+        Ok(self.journal.append(Record::Spent {
+            at: (self.clock)(),
+            warrant,
+            phase,
+            transitions: transitions.to_vec(),
+        })?)
+    }
+
+    fn act(
+        &mut self,
+        settling: &Settling<'_>,
+        plan: &PreparedPlan,
+        transitions: &[Transition],
+        reverse: &[Transition],
+    ) -> Result<Outcome, ActError> {
+        let mut notes = Vec::new();
+        self.spend(settling.warrant, Phase::Forward, transitions)?;
+        for transition in transitions {
+            self.progress.line(format!("{}", Shown(transition)));
+        }
+        match self.apt.install(transitions, &self.artifacts()) {
+            Ok(done) if done.exit_success => {}
+            Ok(failed) => notes.push(format!("apt-get failed: {}", failed.said)),
+            Err(error) => notes.push(format!("apt-get: {error}")),
+        }
+        let found = inspection::inspect(self.apt, transitions, &self.artifacts());
+        let mut health = Vec::new();
+        if notes.is_empty() && found.all_in_place() {
+            health = check::settle_all(self.config, &plan.checks);
+            if health.iter().all(|one| one.passed) {
+                return Ok(Outcome {
+                    ending: Ending::Succeeded,
+                    in_place: found.in_place,
+                    health,
+                    notes,
+                });
+            }
+        }
+        for failed in health.iter().filter(|one| !one.passed) {
+            let detail = failed.detail.as_deref().unwrap_or("no word");
+            notes.push(format!("check `{}` failed: {detail}", failed.check));
+        }
+        notes.extend(found.problems.clone());
+        for note in &notes {
+            self.progress.line(note.clone());
+        }
+        self.roll_back(settling, transitions, reverse, found, health, notes)
+    }
+
+    fn roll_back(
+        &mut self,
+        settling: &Settling<'_>,
+        transitions: &[Transition],
+        reverse: &[Transition],
+        found: Inspection,
+        health: Vec<Health>,
+        mut notes: Vec<String>,
+    ) -> Result<Outcome, ActError> {
+        let changed: Vec<&Transition> = transitions
+            .iter()
+            .filter(|transition| !found.as_before.contains(transition))
+            .collect();
+        let back: Vec<Transition> = changed
+            .iter()
+            .filter_map(|transition| {
+                reverse
+                    .iter()
+                    .find(|back| {
+                        back.name == transition.name
+                            && back.architecture == transition.architecture
+                    })
+                    .cloned()
+            })
+            .collect();
+        if back.is_empty() && !changed.is_empty() {
+            notes.push("there is no rollback artifact: nothing was reversed".into());
+        } else if !changed.is_empty() {
+            self.progress.line("rolling back");
+            self.spend(settling.warrant, Phase::Reverse, &back)?;
+            match self.apt.install(&back, &self.artifacts()) {
+                Ok(done) if done.exit_success => {}
+                Ok(failed) => notes.push(format!("rollback: apt-get failed: {}", failed.said)),
+                Err(error) => notes.push(format!("rollback: apt-get: {error}")),
+            }
+        } else {
+            notes.push("nothing had been changed".into());
+        }
+        let there = inspection::inspect(self.apt, transitions, &self.artifacts());
+        let back_again = inspection::inspect(self.apt, &back, &self.artifacts());
+        notes.extend(back_again.problems.clone());
+        // INVARIANT (10): rolled back means that every transition was found reversed.
+        let ending = if !there.known || !back_again.known {
+            Ending::Unknown
+        } else if there.as_before.len() == transitions.len() && back_again.all_in_place() {
+            Ending::RolledBack
+        } else {
+            Ending::Failed
+        };
+        Ok(Outcome {
+            ending,
+            in_place: there.in_place,
+            health,
+            notes,
+        })
+    }
+
+    fn settle(&mut self, settling: &Settling<'_>, outcome: Outcome) -> Result<Receipt, ActError> {
+        // The clock may have been set back meanwhile: an end is never before its start.
+        let now = (self.clock)();
+        let ended_at = settling.started_at.map_or(now, |started| started.max(now));
+        let receipt = Receipt {
+            v: 1,
+            deployment: self.config.deployment.clone(),
+            host: self.host().clone(),
+            change: settling.change.clone(),
+            warrant: settling.warrant,
+            started_at: settling.started_at,
+            ended_at,
+            ending: outcome.ending,
+            in_place: outcome.in_place,
+            health: outcome.health,
+            notes: bounded(outcome.notes),
+        };
+        let signed = self.key.sign(RECEIPT_TYP, &receipt)?;
+        self.journal.append(Record::Settled {
+            at: ended_at,
+            warrant: settling.warrant,
+            change: settling.change.clone(),
+            ending: receipt.ending,
+            receipt: signed,
+        })?;
+        Ok(receipt)
+    }
+
+    fn host(&self) -> &HostId {
+        &self.config.host
+    }
+}
+
+/// Notes within the bounds of a receipt.
+fn bounded(notes: Vec<String>) -> Vec<String> {
+    notes
+        .into_iter()
+        .take(NOTES_MAX)
+        .map(|note| {
+            let mut note = shown(&note, NOTE_BYTES_MAX);
+            while note.len() > NOTE_BYTES_MAX {
+                note.pop();
+            }
+            note
+        })
+        .collect()
+}
+
+/// A transition in words.
+struct Shown<'a>(&'a Transition);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Transition { name, old, new, .. } = self.0;
+        match (old, new) {
+            (Some(old), Some(new)) => write!(f, "{name}: {old} → {new}"),
+            (None, Some(new)) => write!(f, "{name}: install {new}"),
+            (Some(old), None) => write!(f, "{name}: remove {old}"),
+            (None, None) => write!(f, "{name}"),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The command line of a host: translates, never decides. stdout is data; what goes on goes to
+//! stderr. Exit codes: 0 done, 1 failed or refused, 2 wrong usage.
+
+use crate::apt::Apt;
+use crate::config::Config;
+use crate::hook::{self, Mode};
+use crate::progress::{Event, Progress};
+use crate::work::{Host, World};
+use crate::{enroll, journal, observe};
+use countersign_domain::Timestamp;
+use rand::RngCore as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Where the configuration lies unless another place is named. Never taken from the environment:
+/// the hook inherits that from whoever typed apt.
+pub const CONFIG_PATH: &str = "/etc/countersign/host.toml";
+
+#[derive(Debug, clap::Args)]
+struct ConfigArgument {
+    /// The host's configuration.
+    #[arg(long, default_value = CONFIG_PATH, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// What a host can be told to do.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Verify the roster from the pinned genesis and make this host's key
+    Enroll(EnrollArguments),
+    /// Observe, prepare, redeem and act, until stopped
+    Run(RunArguments),
+    /// Say what upgrades are pending here, changing nothing
+    Observe(ShowArguments),
+    /// Say what this host has done and what is open
+    Status(ShowArguments),
+    /// Called by apt: let through only what a warrant covers
+    AptHook(HookArguments),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Arguments of `enroll`.
+#[derive(Debug, clap::Args)]
+pub struct EnrollArguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// Keep a key that is there already
+    #[arg(long)]
+    keep_key: bool,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// Stop when nothing remains to be done
+    #[arg(long)]
+    once: bool,
+}
+
+/// Arguments of `observe` and `status`.
+#[derive(Debug, clap::Args)]
+pub struct ShowArguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `apt-hook`.
+#[derive(Debug, clap::Args)]
+pub struct HookArguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// Refuse what is not covered, or only report it
+    #[arg(long, value_enum, default_value = "enforce")]
+    mode: Mode,
+}
+
+/// What can be done with the configuration.
+#[derive(Debug, clap::Subcommand)]
+pub enum ConfigCommand {
+    /// Read and check it
+    Check(CheckArguments),
+}
+
+/// Arguments of `config check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Runs a command; the exit code of the process.
+#[must_use]
+pub fn run(command: Command) -> ExitCode {
+    let done = match command {
+        Command::Enroll(arguments) => run_enroll(&arguments),
+        Command::Run(arguments) => run_loop(&arguments),
+        Command::Observe(arguments) => run_observe(&arguments),
+        Command::Status(arguments) => run_status(&arguments),
+        Command::Config(ConfigCommand::Check(arguments)) => run_check(&arguments),
+        Command::AptHook(arguments) => {
+            let config = Config::load(&arguments.config.config).map_err(|error| error.to_string());
+            return if hook::run(config, arguments.mode, now()) {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            };
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("countersign-host: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The system's clock. The only place of this crate that reads it for a decision.
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let millis = since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    Timestamp::from_unix_millis(millis)
+}
+
+fn tell(event: Event) {
+    match event {
+        Event::Line(line) => eprintln!("{line}"),
+        // Every tenth, so that a log stays readable; surfaces with a terminal draw a bar instead.
+        Event::Counted { what, done, total } if done == total || done % 10 == 0 => {
+            eprintln!("{what}: {done} of {total}");
+        }
+        Event::Counted { .. } => {}
+    }
+}
+
+fn run_enroll(arguments: &EnrollArguments) -> Result<(), Failure> {
+    let config = Config::load(&arguments.config.config)?;
+    let mut seed = [0_u8; 32];
+    rand::rngs::OsRng.try_fill_bytes(&mut seed)?;
+    let enrolled = enroll::enroll(&config, seed, arguments.keep_key)?;
+    println!("{}", enrolled.public_key);
+    eprintln!(
+        "roster verified up to version {} from the pinned genesis",
+        enrolled.roster_version
+    );
+    if enrolled.admitted {
+        eprintln!("this host is in the roster");
+    } else {
+        eprintln!("to have this host admitted, a named human runs:\n  {}", enrolled.command);
+    }
+    Ok(())
+}
+
+fn run_loop(arguments: &RunArguments) -> Result<(), Failure> {
+    let config = Config::load(&arguments.config.config)?;
+    let world = World {
+        clock: &now,
+        progress: Progress::new(&tell),
+    };
+    let mut host = Host::open(config, world)?;
+    if !arguments.once {
+        host.run(world, &mut rand::rngs::OsRng);
+    }
+    let summary = host.run_once(world, &mut rand::rngs::OsRng)?;
+    eprintln!(
+        "done: {} observed, {} prepared, {} not prepared, {} executed, {} refused",
+        summary.observed, summary.prepared, summary.unprepared, summary.executed, summary.refused
+    );
+    Ok(())
+}
+
+fn run_observe(arguments: &ShowArguments) -> Result<(), Failure> {
+    let config = Config::load(&arguments.config.config)?;
+    let mut apt = Apt::open(&config.apt, &config.state_dir)?;
+    let observation = observe::observe(&config, &mut apt, now(), Progress::new(&tell))?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&observation)?);
+        return Ok(());
+    }
+    for upgrade in &observation.pending {
+        let cves = match &upgrade.cves {
+            countersign_domain::observation::CveCoverage::Read { ids } => {
+                format!("{} CVE ids", ids.len())
+            }
+            countersign_domain::observation::CveCoverage::Unknown { .. } => "CVE ids unknown".into(),
+        };
+        println!(
+            "{} {} → {}{}, {cves}, pulls in {}, rollback {}",
+            upgrade.name,
+            upgrade.from,
+            upgrade.to,
+            if upgrade.security { " (security)" } else { "" },
+            upgrade.pulls_in.len(),
+            upgrade.rollback.as_str()
+        );
+    }
+    for gap in &observation.gaps {
+        println!("not known: {gap}");
+    }
+    Ok(())
+}
+
+fn run_status(arguments: &ShowArguments) -> Result<(), Failure> {
+    let config = Config::load(&arguments.config.config)?;
+    let state = journal::read(&config.state_dir)?;
+    let executions: Vec<_> = state
+        .executions()
+        .map(|execution| {
+            let settlement = execution.settlement.as_ref();
+            serde_json::json!({
+                "change": execution.change,
+                "warrant": execution.warrant,
+                "started_at": execution.intended.as_ref().map(|intended| intended.at),
+                "ended_at": settlement.map(|settlement| settlement.at),
+                "ending": settlement.map(|settlement| settlement.ending),
+                "receipt_delivered": settlement.is_some_and(|settlement| settlement.delivered),
+            })
+        })
+        .collect();
+    if arguments.json {
+        let all = serde_json::json!({"host": config.host, "executions": executions});
+        println!("{}", serde_json::to_string_pretty(&all)?);
+        return Ok(());
+    }
+    println!("{}: {} warrants used or refused", config.host, executions.len());
+    for execution in state.executions() {
+        let ending = execution
+            .settlement
+            .as_ref()
+            .map_or("open", |settlement| settlement.ending.as_str());
+        println!("{} {ending}", execution.change);
+    }
+    Ok(())
+}
+
+fn run_check(arguments: &CheckArguments) -> Result<(), Failure> {
+    let config = Config::load(&arguments.config.config)?;
+    config.definitions()?;
+    println!(
+        "{}: host `{}` of `{}`, {} checks, {}",
+        arguments.config.config.display(),
+        config.host,
+        config.deployment,
+        config.checks.len(),
+        if config.apt.execute { "executes" } else { "only observes" }
+    );
+    Ok(())
+}

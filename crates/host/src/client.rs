@@ -1,0 +1,420 @@
+//! The gate's HTTP API as a host uses it: bounded bodies, deadlines, no redirects, https only except
+//! on loopback. What comes back is not believed here; `work` verifies it.
+
+use crate::key::{HostKey, KeyError};
+use countersign_domain::lease::Handover;
+use countersign_domain::roster::SignedRosterChange;
+use countersign_domain::text::shown;
+use countersign_domain::{ChangeId, DeploymentId, Digest, Nonce, Timestamp};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The largest answer that is read, in bytes.
+const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// How long one request may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A `problem+json` (RFC 9457) as the gate words it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Problem {
+    /// What kind; its last path segment is what programs look at.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// In a few words.
+    pub title: String,
+    /// More of it.
+    pub detail: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// The last segment of its type, such as `not-authorized`.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        let end = self.kind.rsplit(['/', ':', '#']).next();
+        end.unwrap_or(&self.kind)
+    }
+}
+
+/// Why the gate did not give what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The server's address is not one that is taken.
+    #[error("server `{0}` is not taken: use `https://`; `http://` on loopback only")]
+    Server(String),
+    /// No answer.
+    #[error("gate `{server}` does not answer: {problem}; hint: is `countersign serve` running there?")]
+    Unreachable {
+        /// Which.
+        server: String,
+        /// Why.
+        problem: String,
+    },
+    /// It said no.
+    #[error("gate: {title}{rest}", title = .problem.title, rest = in_words(.problem))]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        problem: Problem,
+    },
+    /// An answer that is not understood.
+    #[error("gate answered `{path}` in a form that is not understood: {problem}; hint: is it a newer version?")]
+    Form {
+        /// What was asked.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The token could not be signed.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl ClientError {
+    /// The word of a refusal, such as `not-authorized`.
+    #[must_use]
+    pub fn word(&self) -> Option<&str> {
+        match self {
+            Self::Refused { problem, .. } => Some(problem.word()),
+            Self::Server(_) | Self::Unreachable { .. } | Self::Form { .. } | Self::Key(_) => None,
+        }
+    }
+}
+
+fn in_words(problem: &Problem) -> String {
+    let mut text = String::new();
+    if let Some(detail) = &problem.detail {
+        text.push_str(&format!(": {}", shown(detail, 400)));
+    }
+    if let Some(hint) = &problem.hint {
+        text.push_str(&format!("; hint: {}", shown(hint, 300)));
+    }
+    text
+}
+
+/// `GET /deployment`: what anybody may know.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Deployment {
+    /// Its name.
+    pub deployment: DeploymentId,
+    /// True in a trial.
+    pub trial: bool,
+    /// Digest of the roster's first change; compared with the pinned one, never trusted.
+    pub genesis: Digest,
+    /// The roster's version.
+    pub roster_version: u64,
+}
+
+/// `GET /roster`: a piece of the chain.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RosterPage {
+    /// The version at the gate.
+    pub version: u64,
+    /// Changes after the one that was named.
+    pub changes: Vec<SignedRosterChange>,
+}
+
+/// A proposal to prepare.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ToPrepare {
+    /// The change.
+    pub change: ChangeId,
+    /// The proposal as the agent signed it.
+    pub proposal: String,
+}
+
+/// A change to redeem.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ToRedeem {
+    /// The change.
+    pub change: ChangeId,
+    /// The digest of this host's plan.
+    pub plan: Digest,
+}
+
+/// A warrant that the gate has no receipt for.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Unsettled {
+    /// The change.
+    pub change: ChangeId,
+    /// The warrant.
+    pub warrant: Digest,
+}
+
+/// `GET /hosts/{host}/work`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Work {
+    /// Proposals to prepare.
+    pub prepare: Vec<ToPrepare>,
+    /// Changes to redeem.
+    pub redeem: Vec<ToRedeem>,
+    /// Warrants to settle.
+    pub unsettled: Vec<Unsettled>,
+}
+
+/// A redemption.
+#[derive(Debug, Clone, Serialize)]
+pub struct Redemption {
+    /// Fresh, for the lease.
+    pub nonce: Nonce,
+    /// The size of the last checkpoint that this host believed; 0 for none.
+    pub checkpoint_size: u64,
+    /// The roster version that this host knows.
+    pub roster_version: u64,
+}
+
+/// Checks that a server's address is one that a host talks to.
+///
+/// # Errors
+/// When it is neither https nor loopback.
+pub fn check_server(server: &str) -> Result<(), ClientError> {
+    let wrong = || ClientError::Server(shown(server, 100));
+    let plain = |rest: &str| {
+        let authority = rest.split('/').next().unwrap_or_default();
+        let host = match authority.strip_prefix('[') {
+            Some(v6) => v6.split(']').next().unwrap_or_default(),
+            None => authority.split(':').next().unwrap_or_default(),
+        };
+        !authority.contains('@') && (host == "localhost" || host == "127.0.0.1" || host == "::1")
+    };
+    match (server.strip_prefix("https://"), server.strip_prefix("http://")) {
+        (Some(rest), _) if !rest.is_empty() && !rest.contains('@') => Ok(()),
+        (None, Some(rest)) if plain(rest) => Ok(()),
+        (Some(_) | None, _) => Err(wrong()),
+    }
+}
+
+/// A client of one gate.
+#[derive(Debug)]
+pub struct Client {
+    server: String,
+    agent: ureq::Agent,
+}
+
+/// Who asks, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
+    /// The host's key.
+    pub key: &'a HostKey,
+    /// The deployment.
+    pub deployment: &'a DeploymentId,
+    /// The time, for the token.
+    pub now: Timestamp,
+}
+
+impl Client {
+    /// A client of the gate at `server`.
+    ///
+    /// # Errors
+    /// When the address is not one that a host talks to.
+    pub fn new(server: &str) -> Result<Self, ClientError> {
+        check_server(server)?;
+        let agent = ureq::Agent::config_builder()
+            .timeout_global(Some(TIMEOUT))
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .build()
+            .into();
+        Ok(Self {
+            server: server.trim_end_matches('/').to_owned(),
+            agent,
+        })
+    }
+
+    /// What anybody may know of the deployment.
+    ///
+    /// # Errors
+    /// When the gate does not answer as it should.
+    pub fn deployment(&self) -> Result<Deployment, ClientError> {
+        self.get("/deployment", None)
+    }
+
+    /// Roster changes after version `after`, at most a hundred.
+    ///
+    /// # Errors
+    /// When the gate does not answer as it should.
+    pub fn roster(&self, after: u64) -> Result<RosterPage, ClientError> {
+        self.get(&format!("/roster?after={after}"), None)
+    }
+
+    /// Hands in an observation.
+    ///
+    /// # Errors
+    /// When the gate does not take it.
+    pub fn observed(&self, caller: Caller<'_>, observation: &str) -> Result<(), ClientError> {
+        let path = format!("/hosts/{}/observations", segment(caller.key.host().as_str()));
+        let body = serde_json::json!({ "observation": observation });
+        self.post(&path, caller, &body).map(|_: serde_json::Value| ())
+    }
+
+    /// What there is to do.
+    ///
+    /// # Errors
+    /// When the gate does not answer as it should.
+    pub fn work(&self, caller: Caller<'_>) -> Result<Work, ClientError> {
+        let path = format!("/hosts/{}/work", segment(caller.key.host().as_str()));
+        self.get(&path, Some(caller))
+    }
+
+    /// Hands in a signed plan.
+    ///
+    /// # Errors
+    /// When the gate does not take it.
+    pub fn prepared(&self, caller: Caller<'_>, change: &ChangeId, plan: &str) -> Result<(), ClientError> {
+        self.change(caller, change, "plans", &serde_json::json!({ "plan": plan }))
+    }
+
+    /// Says that this host cannot prepare.
+    ///
+    /// # Errors
+    /// When the gate does not take it.
+    pub fn unprepared(&self, caller: Caller<'_>, change: &ChangeId, why: &str) -> Result<(), ClientError> {
+        self.change(caller, change, "unprepared", &serde_json::json!({ "why": why }))
+    }
+
+    /// Redeems: asks for the warrant, with its proof and a fresh lease.
+    ///
+    /// # Errors
+    /// When the gate refuses; its word says why.
+    pub fn redeem(
+        &self,
+        caller: Caller<'_>,
+        change: &ChangeId,
+        redemption: &Redemption,
+    ) -> Result<Handover, ClientError> {
+        let path = format!("/changes/{}/redemptions", segment(change.as_str()));
+        self.post(&path, caller, redemption)
+    }
+
+    /// Hands in a start notice.
+    ///
+    /// # Errors
+    /// When the gate does not take it.
+    pub fn started(&self, caller: Caller<'_>, change: &ChangeId, notice: &str) -> Result<(), ClientError> {
+        self.change(caller, change, "started", &serde_json::json!({ "notice": notice }))
+    }
+
+    /// Hands in a receipt.
+    ///
+    /// # Errors
+    /// When the gate does not take it.
+    pub fn settled(&self, caller: Caller<'_>, change: &ChangeId, receipt: &str) -> Result<(), ClientError> {
+        self.change(caller, change, "receipts", &serde_json::json!({ "receipt": receipt }))
+    }
+
+    fn change(
+        &self,
+        caller: Caller<'_>,
+        change: &ChangeId,
+        what: &str,
+        body: &serde_json::Value,
+    ) -> Result<(), ClientError> {
+        let path = format!("/changes/{}/{what}", segment(change.as_str()));
+        self.post(&path, caller, body).map(|_: serde_json::Value| ())
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/api/v1{path}", self.server)
+    }
+
+    fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        caller: Option<Caller<'_>>,
+    ) -> Result<T, ClientError> {
+        let mut request = self.agent.get(self.url(path));
+        if let Some(caller) = caller {
+            request = request.header("authorization", bearer(caller)?);
+        }
+        self.answer(path, request.call())
+    }
+
+    fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        caller: Caller<'_>,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let request = self
+            .agent
+            .post(self.url(path))
+            .header("authorization", bearer(caller)?);
+        self.answer(path, request.send_json(body))
+    }
+
+    fn answer<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<T, ClientError> {
+        let unreachable = |error: ureq::Error| ClientError::Unreachable {
+            server: self.server.clone(),
+            problem: shown(&error.to_string(), 200),
+        };
+        let mut answer = answer.map_err(unreachable)?;
+        let status = answer.status();
+        let bytes = answer
+            .body_mut()
+            .with_config()
+            .limit(ANSWER_BYTES_MAX)
+            .read_to_vec()
+            .map_err(unreachable)?;
+        if !status.is_success() {
+            let problem = serde_json::from_slice(&bytes).unwrap_or_else(|_| Problem {
+                title: format!("status {status}"),
+                ..Problem::default()
+            });
+            return Err(ClientError::Refused {
+                status: status.as_u16(),
+                problem,
+            });
+        }
+        // An empty answer to a notice is fine: there is nothing to say.
+        let bytes = if bytes.is_empty() { b"null".to_vec() } else { bytes };
+        serde_json::from_slice(&bytes).map_err(|error| ClientError::Form {
+            path: path.to_owned(),
+            problem: error.to_string(),
+        })
+    }
+}
+
+fn bearer(caller: Caller<'_>) -> Result<String, ClientError> {
+    let token = caller.key.token(caller.deployment, caller.now)?;
+    Ok(format!("Bearer {token}"))
+}
+
+/// An id as one segment of a path: the few characters that ids may have and segments may not.
+fn segment(id: &str) -> String {
+    id.replace('/', "%2F")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_loopback_alone() {
+        for good in ["https://gate.example", "http://localhost:8440", "http://127.0.0.1:1", "http://[::1]:80/x"] {
+            assert!(check_server(good).is_ok(), "{good}");
+        }
+        for wrong in ["", "gate", "https://", "http://gate.example", "http://localhost@evil", "http://127.0.0.1.evil", "https://a@b", "ftp://localhost"] {
+            assert!(check_server(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_problem_keeps_its_word_and_hint() {
+        let problem: Problem = serde_json::from_str(
+            r#"{"type":"https://x/problems/not-your-turn","title":"Not yet","status":409,"detail":"wave 0 runs","hint":"wait"}"#,
+        )
+        .unwrap();
+        let error = ClientError::Refused { status: 409, problem };
+        assert_eq!(error.word(), Some("not-your-turn"));
+        assert_eq!(error.to_string(), "gate: Not yet: wave 0 runs; hint: wait");
+    }
+}

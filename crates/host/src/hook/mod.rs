@@ -1,0 +1,197 @@
+//! The apt hook (`DPkg::Pre-Install-Pkgs`, protocol 3): the guard rail that stops whatever is not
+//! covered by a warrant that this host is acting on right now. In enforce mode everything that is
+//! not clearly covered is refused (invariants 1 and 2). A guard rail, not a wall: whoever is root
+//! can go around it, and reconciliation finds that.
+
+mod parse;
+
+pub use parse::{Direction, HookError, Line, Target, parse};
+
+use crate::artifact::file_digest;
+use crate::config::Config;
+use crate::durable;
+use crate::journal::{self, Phase, State};
+use countersign_domain::text::shown;
+use countersign_domain::{Timestamp, Transition};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+/// The descriptor that apt writes to, by configuration.
+pub const INFO_FD: u32 = 20;
+/// What apt may write at most, in bytes.
+const INFO_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// What the hook does with what it finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Mode {
+    /// Reports, and lets it pass.
+    Observe,
+    /// Refuses what is not covered.
+    Enforce,
+}
+
+/// What the hook found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every line is covered by the execution that is open.
+    Covered,
+    /// Not covered, and why, in words.
+    NotCovered(String),
+}
+
+/// The settings that make apt ask `command`, in the form of an `apt.conf`. `None` when a word cannot
+/// stand there: the first must be an absolute path, and none may hold white space or quotes.
+#[must_use]
+pub fn apt_configuration(command: &[String]) -> Option<String> {
+    let fits = |word: &String| {
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"/._-+=@,".contains(&b))
+    };
+    let program = command.first().filter(|word| word.starts_with('/'))?;
+    if !command.iter().all(fits) {
+        return None;
+    }
+    Some(format!(
+        "DPkg::Pre-Install-Pkgs:: \"{}\";\nDPkg::Tools::Options::{program}::Version \"3\";\nDPkg::Tools::Options::{program}::InfoFD \"{INFO_FD}\";\n",
+        command.join(" ")
+    ))
+}
+
+/// Runs the hook: reads what apt is about to do, decides, reports. True lets apt go on.
+#[must_use]
+pub fn run(config: Result<Config, String>, mode: Mode, now: Timestamp) -> bool {
+    let (verdict, state_dir) = match config {
+        Ok(config) => (verdict(&config), Some(config.state_dir)),
+        Err(problem) => (Verdict::NotCovered(problem), None),
+    };
+    let Verdict::NotCovered(why) = verdict else {
+        return true;
+    };
+    let (word, passes) = match mode {
+        Mode::Observe => ("observed", true),
+        Mode::Enforce => ("refused", false),
+    };
+    if let Some(state_dir) = state_dir {
+        // apt leaves no trace of a refusal; this is the only one.
+        let line = serde_json::json!({"at": now, "verdict": word, "why": why});
+        let path = refusals_path(&state_dir);
+        if let Err(error) = durable::append_line(&path, &line.to_string()) {
+            eprintln!("countersign: `{}` could not be written: {error}", path.display());
+        }
+    }
+    match mode {
+        Mode::Observe => eprintln!("countersign (observing): not covered by a warrant: {why}"),
+        Mode::Enforce => eprintln!(
+            "countersign: refused, nothing was changed: {why}\n  hint: changes on this host need a warrant; propose them (`countersign propose`), or ask who may approve them"
+        ),
+    }
+    passes
+}
+
+/// Where refusals are kept.
+#[must_use]
+pub fn refusals_path(state_dir: &Path) -> std::path::PathBuf {
+    state_dir.join("refusals.jsonl")
+}
+
+fn verdict(config: &Config) -> Verdict {
+    let text = match read_info() {
+        Ok(text) => text,
+        Err(error) => {
+            return Verdict::NotCovered(format!("what apt is about to do cannot be read: {error}"));
+        }
+    };
+    let lines = match parse(&text) {
+        Ok(lines) => lines,
+        Err(error) => return Verdict::NotCovered(error.to_string()),
+    };
+    match journal::read(&config.state_dir) {
+        Ok(state) => judge(&state, &lines),
+        Err(error) => Verdict::NotCovered(error.to_string()),
+    }
+}
+
+fn read_info() -> io::Result<String> {
+    let mut text = String::new();
+    File::open(format!("/proc/self/fd/{INFO_FD}"))?
+        .take(INFO_BYTES_MAX + 1)
+        .read_to_string(&mut text)?;
+    if text.len() as u64 > INFO_BYTES_MAX {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "too long"));
+    }
+    Ok(text)
+}
+
+/// Whether every line is among the transitions that are spent by the execution that is open, in this
+/// very session, in the direction that it is in. A subset is fine, and so is a repeat (apt asks
+/// twice at times); anything else is not covered.
+#[must_use]
+pub fn judge(state: &State, lines: &[Line]) -> Verdict {
+    let not = |why: String| Verdict::NotCovered(why);
+    let first = lines.first().map_or("nothing", |line| line.name.as_str());
+    let Some(intended) = state.open().find_map(|open| open.intended.as_ref()) else {
+        return not(format!("no warrant is being acted on; apt wants to change `{first}`"));
+    };
+    if !intended.session.is_ancestor_of_this_process() {
+        return not("a warrant is being acted on, but not by this run of apt".into());
+    }
+    let Some((phase, spent)) = &intended.spent else {
+        return not("the warrant that is being acted on is not spent yet".into());
+    };
+    for line in lines {
+        if let Err(why) = covered(line, spent) {
+            let direction = match phase {
+                Phase::Forward => "change",
+                Phase::Reverse => "rollback",
+            };
+            return not(format!(
+                "`{}` is not covered by the {direction} that is being acted on: {why}",
+                shown(line.name.as_str(), 100)
+            ));
+        }
+    }
+    Verdict::Covered
+}
+
+fn covered(line: &Line, spent: &[Transition]) -> Result<(), String> {
+    let transition = spent
+        .iter()
+        .find(|one| {
+            one.name == line.name
+                && one.new == line.new
+                && line.new_architecture.as_ref().is_none_or(|a| *a == one.architecture)
+                && line.old_architecture.as_ref().is_none_or(|a| {
+                    *a == one.architecture || line.new_architecture.is_some()
+                })
+        })
+        .ok_or("no such transition is permitted")?;
+    match &line.target {
+        Target::File(path) => {
+            if line.old != transition.old {
+                return Err("another version is installed than was permitted to change".into());
+            }
+            let found = file_digest(path).map_err(|error| format!("its file: {error}"))?;
+            if transition.sha256 == Some(found) {
+                Ok(())
+            } else {
+                Err(format!("its file has digest `{found}`, which is not permitted"))
+            }
+        }
+        Target::Remove => {
+            if line.old == transition.old && transition.new.is_none() {
+                Ok(())
+            } else {
+                Err("its removal is not permitted".into())
+            }
+        }
+        // The files were judged when they were unpacked; configuring the permitted version is part of it.
+        Target::Configure if transition.new.is_some() => Ok(()),
+        Target::Configure => Err("it is to be removed, not configured".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! What can stand in the journal.
+
+use crate::session::Session;
+use countersign_domain::receipt::Ending;
+use countersign_domain::{ChangeId, Digest, Nonce, Timestamp, Transition};
+use serde::{Deserialize, Serialize};
+
+/// In which direction a warrant is being spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// The transitions that it permits.
+    Forward,
+    /// The reverse transitions of its rollback plan.
+    Reverse,
+}
+
+/// One record. A warrant is named by the digest of its JWS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Record {
+    /// This host is about to act on a warrant that it verified.
+    Intent {
+        /// When.
+        at: Timestamp,
+        /// The warrant.
+        warrant: Digest,
+        /// Its unique id.
+        jti: Nonce,
+        /// The change.
+        change: ChangeId,
+        /// The plan that is acted on.
+        plan: Digest,
+        /// The warrant itself, for whoever looks later.
+        jws: String,
+        /// What it permits.
+        forward: Vec<Transition>,
+        /// The way back, as far as there is one.
+        reverse: Vec<Transition>,
+        /// Who acts.
+        session: Session,
+        /// The signed start notice (compact JWS).
+        notice: String,
+    },
+    /// These transitions are spent: they may happen now, and never again.
+    Spent {
+        /// When.
+        at: Timestamp,
+        /// The warrant.
+        warrant: Digest,
+        /// In which direction.
+        phase: Phase,
+        /// Which.
+        transitions: Vec<Transition>,
+    },
+    /// It ended, or will never start under this warrant.
+    Settled {
+        /// When.
+        at: Timestamp,
+        /// The warrant.
+        warrant: Digest,
+        /// The change.
+        change: ChangeId,
+        /// How.
+        ending: Ending,
+        /// The signed receipt (compact JWS).
+        receipt: String,
+    },
+    /// The gate has the start notice.
+    NoticeDelivered {
+        /// The warrant.
+        warrant: Digest,
+    },
+    /// The gate has the receipt.
+    ReceiptDelivered {
+        /// The warrant.
+        warrant: Digest,
+    },
+    /// A crash had cut off the last line; it was removed.
+    TornTailRemoved {
+        /// When.
+        at: Timestamp,
+        /// How many bytes.
+        bytes: u64,
+    },
+}

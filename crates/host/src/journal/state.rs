@@ -1,0 +1,294 @@
+//! What the journal amounts to: the fold of its records, with the order that is allowed among them.
+
+use super::record::{Phase, Record};
+use crate::session::Session;
+use countersign_domain::receipt::Ending;
+use countersign_domain::{ChangeId, Digest, Nonce, Timestamp, Transition};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A record that may not follow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// One spend (invariant 4).
+    #[error("warrant `{0}` was used on this host before; a warrant is spent once")]
+    Used(Digest),
+    /// Its order makes no sense.
+    #[error("journal: {what} of warrant `{warrant}` cannot follow")]
+    Order {
+        /// What was to be recorded.
+        what: &'static str,
+        /// For which warrant.
+        warrant: Digest,
+    },
+    /// A transition that the intent does not hold.
+    #[error("`{package}` is not among the transitions that warrant `{warrant}` covers")]
+    Foreign {
+        /// The package.
+        package: String,
+        /// The warrant.
+        warrant: Digest,
+    },
+}
+
+/// What was intended under a warrant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intended {
+    /// When intent was journalled.
+    pub at: Timestamp,
+    /// The plan.
+    pub plan: Digest,
+    /// What it permits.
+    pub forward: Vec<Transition>,
+    /// The way back.
+    pub reverse: Vec<Transition>,
+    /// Who acts.
+    pub session: Session,
+    /// The signed start notice.
+    pub notice: String,
+    /// True when the gate has it.
+    pub notice_delivered: bool,
+    /// The direction that is spent last, and what is spent in it.
+    pub spent: Option<(Phase, Vec<Transition>)>,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// When.
+    pub at: Timestamp,
+    /// How.
+    pub ending: Ending,
+    /// The signed receipt.
+    pub receipt: String,
+    /// True when the gate has it.
+    pub delivered: bool,
+}
+
+/// One warrant on this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Execution {
+    /// The warrant.
+    pub warrant: Digest,
+    /// The change.
+    pub change: ChangeId,
+    /// None when it was refused before intent.
+    pub intended: Option<Intended>,
+    /// None while it is open.
+    pub settlement: Option<Settlement>,
+}
+
+/// The fold of the journal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    executions: BTreeMap<Digest, Execution>,
+    jtis: BTreeSet<Nonce>,
+}
+
+impl State {
+    /// What is known of a warrant; none when this host never saw it.
+    #[must_use]
+    pub fn get(&self, warrant: &Digest) -> Option<&Execution> {
+        self.executions.get(warrant)
+    }
+
+    /// Every warrant that this host used or refused.
+    pub fn executions(&self) -> impl Iterator<Item = &Execution> {
+        self.executions.values()
+    }
+
+    /// Those with an intent and no end.
+    pub fn open(&self) -> impl Iterator<Item = &Execution> {
+        self.executions()
+            .filter(|execution| execution.settlement.is_none())
+    }
+
+    /// Those whose receipt the gate does not have yet.
+    pub fn undelivered(&self) -> impl Iterator<Item = &Execution> {
+        self.executions().filter(|execution| {
+            execution
+                .settlement
+                .as_ref()
+                .is_some_and(|settlement| !settlement.delivered)
+        })
+    }
+
+    /// True when a warrant with this id was used before, under whatever bytes.
+    #[must_use]
+    pub fn knows_jti(&self, jti: &Nonce) -> bool {
+        self.jtis.contains(jti)
+    }
+
+    /// Checks that the record may follow.
+    ///
+    /// # Errors
+    /// Names what does not fit.
+    pub fn admits(&self, record: &Record) -> Result<(), StateError> {
+        let order = |what, warrant: &Digest| StateError::Order {
+            what,
+            warrant: *warrant,
+        };
+        match record {
+            Record::Intent { warrant, jti, .. } => {
+                // INVARIANT (one spend): neither these bytes nor this id a second time.
+                if self.executions.contains_key(warrant) || self.jtis.contains(jti) {
+                    return Err(StateError::Used(*warrant));
+                }
+                // INVARIANT: one execution at a time, so that the hook knows which one is meant.
+                match self.open().next() {
+                    Some(open) => Err(order("a second open intent beside that", &open.warrant)),
+                    None => Ok(()),
+                }
+            }
+            Record::Spent {
+                warrant,
+                phase,
+                transitions,
+                ..
+            } => {
+                let intended = self
+                    .executions
+                    .get(warrant)
+                    .filter(|execution| execution.settlement.is_none())
+                    .and_then(|execution| execution.intended.as_ref())
+                    .ok_or_else(|| order("spending without an open intent", warrant))?;
+                let (covered, fits) = match (phase, &intended.spent) {
+                    (Phase::Forward, None) => (&intended.forward, true),
+                    (Phase::Reverse, Some((Phase::Forward, _))) => (&intended.reverse, true),
+                    (Phase::Forward, Some(_)) => (&intended.forward, false),
+                    (Phase::Reverse, None | Some((Phase::Reverse, _))) => (&intended.reverse, false),
+                };
+                if !fits {
+                    return Err(order("a second spending", warrant));
+                }
+                match transitions.iter().find(|one| !covered.contains(one)) {
+                    Some(foreign) => Err(StateError::Foreign {
+                        package: foreign.name.to_string(),
+                        warrant: *warrant,
+                    }),
+                    None => Ok(()),
+                }
+            }
+            Record::Settled {
+                warrant, ending, ..
+            } => match self.executions.get(warrant) {
+                None if *ending == Ending::NeverStarted => Ok(()),
+                None => Err(order("an end without an intent", warrant)),
+                Some(execution) if execution.settlement.is_some() => {
+                    Err(order("a second end", warrant))
+                }
+                Some(_) if *ending == Ending::NeverStarted => {
+                    Err(order("`never started` after an intent", warrant))
+                }
+                Some(_) => Ok(()),
+            },
+            Record::NoticeDelivered { warrant } => match self.executions.get(warrant) {
+                Some(Execution {
+                    intended: Some(_), ..
+                }) => Ok(()),
+                Some(_) | None => Err(order("delivery of a notice", warrant)),
+            },
+            Record::ReceiptDelivered { warrant } => match self.executions.get(warrant) {
+                Some(Execution {
+                    settlement: Some(_),
+                    ..
+                }) => Ok(()),
+                Some(_) | None => Err(order("delivery of a receipt", warrant)),
+            },
+            Record::TornTailRemoved { .. } => Ok(()),
+        }
+    }
+
+    /// Takes a record in.
+    ///
+    /// # Errors
+    /// As [`State::admits`]; nothing changes then.
+    pub(super) fn take(&mut self, record: Record) -> Result<(), StateError> {
+        self.admits(&record)?;
+        match record {
+            Record::Intent {
+                at,
+                warrant,
+                jti,
+                change,
+                plan,
+                jws: _,
+                forward,
+                reverse,
+                session,
+                notice,
+            } => {
+                self.jtis.insert(jti);
+                let intended = Intended {
+                    at,
+                    plan,
+                    forward,
+                    reverse,
+                    session,
+                    notice,
+                    notice_delivered: false,
+                    spent: None,
+                };
+                self.executions.insert(
+                    warrant,
+                    Execution {
+                        warrant,
+                        change,
+                        intended: Some(intended),
+                        settlement: None,
+                    },
+                );
+            }
+            Record::Spent {
+                warrant,
+                phase,
+                transitions,
+                ..
+            } => {
+                if let Some(intended) = self.intended(&warrant) {
+                    intended.spent = Some((phase, transitions));
+                }
+            }
+            Record::Settled {
+                at,
+                warrant,
+                change,
+                ending,
+                receipt,
+            } => {
+                let settlement = Settlement {
+                    at,
+                    ending,
+                    receipt,
+                    delivered: false,
+                };
+                self.executions
+                    .entry(warrant)
+                    .or_insert_with(|| Execution {
+                        warrant,
+                        change,
+                        intended: None,
+                        settlement: None,
+                    })
+                    .settlement = Some(settlement);
+            }
+            Record::NoticeDelivered { warrant } => {
+                if let Some(intended) = self.intended(&warrant) {
+                    intended.notice_delivered = true;
+                }
+            }
+            Record::ReceiptDelivered { warrant } => {
+                if let Some(execution) = self.executions.get_mut(&warrant)
+                    && let Some(settlement) = &mut execution.settlement
+                {
+                    settlement.delivered = true;
+                }
+            }
+            Record::TornTailRemoved { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn intended(&mut self, warrant: &Digest) -> Option<&mut Intended> {
+        self.executions.get_mut(warrant)?.intended.as_mut()
+    }
+}

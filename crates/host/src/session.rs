@@ -1,0 +1,103 @@
+//! Which process acts: its id, its start time and the boot, so that a hook can tell the executor's
+//! own apt from any other (process ids come back, start times within one boot do not).
+
+use serde::{Deserialize, Serialize};
+use std::io;
+
+/// Ancestors looked at, at most.
+const DEPTH_MAX: usize = 32;
+
+/// A process, identified for as long as its machine does not reboot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// The process id.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot.
+    pub start_ticks: u64,
+    /// The kernel's id of this boot.
+    pub boot: String,
+}
+
+impl Session {
+    /// This process.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn current() -> io::Result<Self> {
+        let (session, _) = read(std::process::id())?;
+        Ok(session)
+    }
+
+    /// True when this process descends from that session (or is it). False when that cannot be told.
+    #[must_use]
+    pub fn is_ancestor_of_this_process(&self) -> bool {
+        let mut pid = std::process::id();
+        for _ in 0..DEPTH_MAX {
+            let Ok((session, parent)) = read(pid) else {
+                return false;
+            };
+            if session == *self {
+                return true;
+            }
+            if parent <= 1 {
+                return false;
+            }
+            pid = parent;
+        }
+        false
+    }
+
+    /// True when that process still runs.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        read(self.pid).is_ok_and(|(session, _)| session == *self)
+    }
+}
+
+/// The session of a process, and its parent.
+fn read(pid: u32) -> io::Result<(Session, u32)> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let wrong = || io::Error::new(io::ErrorKind::InvalidData, "`/proc/PID/stat` is not as expected");
+    // The name in parentheses may hold anything, `)` and spaces included: fields start after the last.
+    let (_, fields) = stat.rsplit_once(") ").ok_or_else(wrong)?;
+    let mut fields = fields.split_ascii_whitespace();
+    let parent = fields.nth(1).and_then(|text| text.parse().ok());
+    let start = fields.nth(17).and_then(|text| text.parse().ok());
+    match (parent, start) {
+        (Some(parent), Some(start_ticks)) => Ok((
+            Session {
+                pid,
+                start_ticks,
+                boot: boot.trim().to_owned(),
+            },
+            parent,
+        )),
+        (None | Some(_), _) => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_told_from_its_look_alikes() {
+        let here = Session::current().unwrap();
+        assert!(here.start_ticks > 0);
+        assert!(here.is_ancestor_of_this_process() && here.is_alive());
+        let (_, parent) = read(here.pid).unwrap();
+        assert!(read(parent).unwrap().0.is_ancestor_of_this_process());
+        let recycled = Session {
+            start_ticks: here.start_ticks + 1,
+            ..here.clone()
+        };
+        assert!(!recycled.is_ancestor_of_this_process() && !recycled.is_alive());
+        let rebooted = Session {
+            boot: "another".into(),
+            ..here
+        };
+        assert!(!rebooted.is_ancestor_of_this_process());
+    }
+}

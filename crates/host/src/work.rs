@@ -1,0 +1,504 @@
+//! The host's work loop: keep up with the roster, deliver what is signed, observe, prepare what is
+//! asked, redeem what is authorized, act. The gate says what there is to do; whether it is done is
+//! decided here, by what this host verified itself.
+
+use crate::act::{ActError, Executor};
+use crate::apt::{Apt, AptError};
+use crate::client::{Caller, Client, ClientError, Redemption, ToPrepare, ToRedeem, Unsettled};
+use crate::config::Config;
+use crate::durable;
+use crate::enroll::{EnrollError, sync};
+use crate::journal::{Journal, JournalError, Record};
+use crate::key::{HostKey, KeyError};
+use crate::progress::Progress;
+use crate::seen::{Seen, SeenError};
+use crate::{observe, prepare};
+use countersign_domain::canonical::{self, CanonicalError};
+use countersign_domain::jws::{OBSERVATION_TYP, PLAN_TYP};
+use countersign_domain::text::shown;
+use countersign_domain::{ChangeId, Digest, Nonce, PreparedPlan, Timestamp};
+use countersign_verify::handover::{self, HostPins, HostView};
+use rand::RngCore;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Rounds of `--once` at most.
+const ROUNDS_MAX: usize = 1_000;
+/// Between two rounds that had nothing to do.
+const IDLE: Duration = Duration::from_secs(5);
+/// After a round that failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(30);
+/// The largest plan that is read back, in bytes.
+const PLAN_BYTES_MAX: u64 = 256 * 1024;
+
+/// Why the loop stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    /// The gate.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Roster or enrolment.
+    #[error(transparent)]
+    Enroll(#[from] EnrollError),
+    /// What was seen.
+    #[error(transparent)]
+    Seen(#[from] SeenError),
+    /// The key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// apt.
+    #[error(transparent)]
+    Apt(#[from] AptError),
+    /// Acting.
+    #[error(transparent)]
+    Act(#[from] ActError),
+    /// A plan.
+    #[error(transparent)]
+    Canonical(#[from] CanonicalError),
+    /// A file of ours.
+    #[error("`{path}`: {source}", path = .path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The roster does not hold this host's key.
+    #[error("the roster (version {version}) does not hold this host's key; a named human has to run `{command}`")]
+    NotAdmitted {
+        /// The roster's version.
+        version: u64,
+        /// What to type.
+        command: String,
+    },
+    /// `--once` did not come to an end.
+    #[error("there was still work after {ROUNDS_MAX} rounds")]
+    Endless,
+}
+
+/// An enrolled host, its journal held.
+#[derive(Debug)]
+pub struct Host {
+    config: Config,
+    key: HostKey,
+    apt: Apt,
+    journal: Journal,
+    seen: Seen,
+    client: Client,
+    observed_at: Option<Timestamp>,
+    /// Changes that were refused in this run, and why.
+    refused: BTreeMap<ChangeId, String>,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Observations handed in.
+    pub observed: usize,
+    /// Plans handed in.
+    pub prepared: usize,
+    /// Proposals that could not be prepared.
+    pub unprepared: usize,
+    /// Warrants acted on, to whatever end.
+    pub executed: usize,
+    /// Warrants that were not acted on.
+    pub refused: usize,
+}
+
+impl Summary {
+    const fn acted(&self) -> usize {
+        self.prepared + self.unprepared + self.executed + self.refused
+    }
+}
+
+/// What the loop needs of the world.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// The clock.
+    pub clock: &'a (dyn Fn() -> Timestamp + Sync),
+    /// Told what happens.
+    pub progress: Progress<'a>,
+}
+
+impl std::fmt::Debug for World<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("World")
+    }
+}
+
+impl Host {
+    /// Opens everything, and settles what a crash left open.
+    ///
+    /// # Errors
+    /// When the host is not enrolled, another one runs, or the journal is damaged.
+    pub fn open(config: Config, world: World<'_>) -> Result<Self, WorkError> {
+        let seen = Seen::load(&config.state_dir, &config.genesis)?;
+        let key = HostKey::load(&config.key_path(), config.host.clone())?;
+        let apt = Apt::open(&config.apt, &config.state_dir)?;
+        let journal = Journal::open(&config.state_dir, (world.clock)())?;
+        let client = Client::new(&config.server)?;
+        let mut host = Self {
+            config,
+            key,
+            apt,
+            journal,
+            seen,
+            client,
+            observed_at: None,
+            refused: BTreeMap::new(),
+        };
+        host.executor(world, &|_, _| false).recover()?;
+        Ok(host)
+    }
+
+    /// Works until nothing remains to be done.
+    ///
+    /// # Errors
+    /// At the first thing that does not work.
+    pub fn run_once(
+        &mut self,
+        world: World<'_>,
+        rng: &mut dyn RngCore,
+    ) -> Result<Summary, WorkError> {
+        let mut total = Summary::default();
+        for _ in 0..ROUNDS_MAX {
+            let round = self.round(world, rng)?;
+            total.observed += round.observed;
+            total.prepared += round.prepared;
+            total.unprepared += round.unprepared;
+            total.executed += round.executed;
+            total.refused += round.refused;
+            if round.acted() == 0 {
+                return Ok(total);
+            }
+        }
+        Err(WorkError::Endless)
+    }
+
+    /// Works for ever; a failure is told and tried again later.
+    pub fn run(&mut self, world: World<'_>, rng: &mut dyn RngCore) -> ! {
+        loop {
+            let pause = match self.round(world, rng) {
+                Ok(summary) if summary.acted() > 0 => Duration::ZERO,
+                Ok(_) => IDLE,
+                Err(error) => {
+                    world.progress.line(format!("error: {error}"));
+                    AFTER_FAILURE
+                }
+            };
+            std::thread::sleep(pause);
+        }
+    }
+
+    fn caller(&self, world: World<'_>) -> Caller<'_> {
+        Caller {
+            key: &self.key,
+            deployment: &self.config.deployment,
+            now: (world.clock)(),
+        }
+    }
+
+    fn executor<'a>(
+        &'a mut self,
+        world: World<'a>,
+        notify: &'a dyn Fn(&ChangeId, &str) -> bool,
+    ) -> Executor<'a> {
+        Executor {
+            config: &self.config,
+            apt: &self.apt,
+            key: &self.key,
+            journal: &mut self.journal,
+            clock: world.clock,
+            notify,
+            progress: world.progress,
+        }
+    }
+
+    fn round(&mut self, world: World<'_>, rng: &mut dyn RngCore) -> Result<Summary, WorkError> {
+        let mut summary = Summary::default();
+        sync(&self.client, &mut self.seen)?;
+        let admitted = self.seen.roster().hosts.get(&self.config.host);
+        if admitted != Some(&self.key.public_key()) {
+            return Err(WorkError::NotAdmitted {
+                version: self.seen.roster().version,
+                command: format!(
+                    "countersign roster add-host {} --key {}",
+                    self.config.host,
+                    self.key.public_key()
+                ),
+            });
+        }
+        self.deliver(world)?;
+        if self.observation_due(world) {
+            self.observe(world)?;
+            summary.observed = 1;
+        }
+        let work = self.client.work(self.caller(world))?;
+        for task in &work.prepare {
+            if self.prepare(world, task)? {
+                summary.prepared += 1;
+            } else {
+                summary.unprepared += 1;
+            }
+        }
+        for task in &work.redeem {
+            if self.refused.contains_key(&task.change) {
+                continue;
+            }
+            if self.redeem(world, rng, task)? {
+                summary.executed += 1;
+                // What was observed before is no longer so.
+                self.observed_at = None;
+            }
+        }
+        for task in &work.unsettled {
+            summary.refused += usize::from(self.settle_unsettled(world, &work.redeem, task)?);
+        }
+        self.deliver(world)?;
+        Ok(summary)
+    }
+
+    fn observation_due(&self, world: World<'_>) -> bool {
+        let now = (world.clock)();
+        self.observed_at.is_none_or(|at| {
+            now.seconds_since(at) >= i64::from(self.config.observe_seconds) || now < at
+        })
+    }
+
+    fn observe(&mut self, world: World<'_>) -> Result<(), WorkError> {
+        let now = (world.clock)();
+        let observation = observe::observe(&self.config, &mut self.apt, now, world.progress)?;
+        let signed = self.key.sign(OBSERVATION_TYP, &observation)?;
+        self.client.observed(self.caller(world), &signed)?;
+        self.observed_at = Some(now);
+        Ok(())
+    }
+
+    fn prepare(&mut self, world: World<'_>, task: &ToPrepare) -> Result<bool, WorkError> {
+        let prepared = self.prepared(world, task);
+        let (plan, digest) = match prepared {
+            Ok(prepared) => prepared,
+            Err(why) => {
+                world
+                    .progress
+                    .line(format!("`{}` cannot be prepared: {why}", task.change));
+                let why = shown(&why, 250);
+                self.client.unprepared(self.caller(world), &task.change, &why)?;
+                return Ok(false);
+            }
+        };
+        let path = self.plan_path(&digest);
+        durable::replace(&path, &canonical::to_bytes(&plan)?)
+            .map_err(|source| WorkError::Io { path, source })?;
+        let signed = self.key.sign(PLAN_TYP, &plan)?;
+        self.client.prepared(self.caller(world), &task.change, &signed)?;
+        world.progress.line(format!(
+            "prepared `{}`: {} transitions, rollback {}",
+            task.change,
+            plan.steps.len(),
+            plan.rollback().as_str()
+        ));
+        Ok(true)
+    }
+
+    fn prepared(&self, world: World<'_>, task: &ToPrepare) -> Result<(PreparedPlan, Digest), String> {
+        let proposal = countersign_verify::proposal::verify(&task.proposal, self.seen.roster())
+            .map_err(|error| error.to_string())?;
+        if ChangeId::from_proposal(proposal.digest()) != task.change {
+            return Err("the gate named another change than the proposal becomes".into());
+        }
+        let plan = prepare::prepare(
+            &self.config,
+            &self.apt,
+            &proposal,
+            proposal.digest(),
+            (world.clock)(),
+        )
+        .map_err(|error| error.to_string())?;
+        let digest = canonical::digest(&plan).map_err(|error| error.to_string())?;
+        Ok((plan, digest))
+    }
+
+    fn plan_path(&self, digest: &Digest) -> PathBuf {
+        let name = digest.to_string().replace("sha256:", "");
+        self.config.state_dir.join("plans").join(format!("{name}.json"))
+    }
+
+    /// True when the warrant was acted on, to whatever end.
+    fn redeem(
+        &mut self,
+        world: World<'_>,
+        rng: &mut dyn RngCore,
+        task: &ToRedeem,
+    ) -> Result<bool, WorkError> {
+        if !self.config.apt.execute {
+            // It would only be refused; the gate lets it expire.
+            self.refuse_for_now(world, &task.change, "this host only observes".into());
+            return Ok(false);
+        }
+        let plan = match durable::read_bounded(&self.plan_path(&task.plan), PLAN_BYTES_MAX)
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| {
+                canonical::from_bytes::<PreparedPlan>(&bytes).map_err(|error| error.to_string())
+            }) {
+            Ok(plan) => plan,
+            Err(problem) => {
+                let why = format!("this host does not hold plan `{}`: {problem}", task.plan);
+                self.refuse_for_now(world, &task.change, why);
+                return Ok(false);
+            }
+        };
+        let mut bytes = [0_u8; 16];
+        rng.fill_bytes(&mut bytes);
+        let redemption = Redemption {
+            nonce: Nonce::from_random(bytes),
+            checkpoint_size: self.seen.checkpoint().map_or(0, |checkpoint| checkpoint.size),
+            roster_version: self.seen.roster().version,
+        };
+        let redeemed = self
+            .client
+            .redeem(self.caller(world), &task.change, &redemption);
+        let handover = match redeemed {
+            Ok(handover) => handover,
+            Err(error @ ClientError::Refused { status: 400..=499, .. }) => {
+                self.refuse_for_now(world, &task.change, error.to_string());
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.seen.extend(&handover.roster)?;
+        let pins = self.pins();
+        let view = HostView {
+            host: &self.config.host,
+            roster: self.seen.roster(),
+            pins: &pins,
+            own_plan_digest: &task.plan,
+            nonce: &redemption.nonce,
+            last_checkpoint: self.seen.checkpoint(),
+            last_halt_epoch: self.seen.halt_epoch(),
+            now: (world.clock)(),
+        };
+        let permit = match handover::verify(&handover, &view) {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                self.refuse_for_now(world, &task.change, format!("refused: {refusal}"));
+                return Ok(false);
+            }
+        };
+        // INVARIANT (11): what was believed is durable before anything rests on it.
+        self.seen.advance(permit.checkpoint(), permit.halt_epoch())?;
+        world.progress.line(format!(
+            "warrant for `{}` verified: log entry {}, {} on {}",
+            task.change,
+            permit.log_index(),
+            permit.warrant().basis.decision.as_str(),
+            permit.warrant().basis.rules.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        ));
+        let client = Client::new(&self.config.server)?;
+        let caller_key = HostKey::load(&self.config.key_path(), self.config.host.clone())?;
+        let deployment = self.config.deployment.clone();
+        let notify = |change: &ChangeId, notice: &str| {
+            let caller = Caller {
+                key: &caller_key,
+                deployment: &deployment,
+                now: (world.clock)(),
+            };
+            client.started(caller, change, notice).is_ok()
+        };
+        let receipt = self
+            .executor(world, &notify)
+            .execute(&permit, &handover.warrant, &plan);
+        match receipt {
+            Ok(receipt) => {
+                world
+                    .progress
+                    .line(format!("`{}`: {}", task.change, receipt.ending.as_str()));
+                self.deliver(world)?;
+                Ok(true)
+            }
+            // One spend: nothing happened, and the receipt of the first time stands.
+            Err(ActError::Journal(JournalError::State(error))) => {
+                self.refuse_for_now(world, &task.change, error.to_string());
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn refuse_for_now(&mut self, world: World<'_>, change: &ChangeId, why: String) {
+        world.progress.line(format!("`{change}` not acted on: {why}"));
+        self.refused.insert(change.clone(), why);
+    }
+
+    fn pins(&self) -> HostPins {
+        let pins = &self.config.pins;
+        HostPins {
+            tier: pins.tier,
+            trial: pins.trial,
+            required_humans: pins.required_humans.clone(),
+            witness_quorum: pins.witness_quorum,
+            lease_seconds_max: i64::from(pins.lease_seconds_max),
+            clock_skew_seconds_max: i64::from(pins.clock_skew_seconds_max),
+        }
+    }
+
+    /// A warrant that the gate wants settled: one that this host has an end for is delivered again,
+    /// one that it never acted on and will not is settled as never started.
+    fn settle_unsettled(
+        &mut self,
+        world: World<'_>,
+        redeemable: &[ToRedeem],
+        task: &Unsettled,
+    ) -> Result<bool, WorkError> {
+        if let Some(known) = self.journal.state().get(&task.warrant) {
+            if let Some(settlement) = known.settlement.clone() {
+                let caller = self.caller(world);
+                self.client.settled(caller, &task.change, &settlement.receipt)?;
+            }
+            return Ok(false);
+        }
+        let why = match self.refused.get(&task.change) {
+            Some(why) => why.clone(),
+            None if redeemable.iter().any(|one| one.change == task.change) => return Ok(false),
+            None => "this host has no record of that warrant, and will not act on it".into(),
+        };
+        self.executor(world, &|_, _| false)
+            .refuse(&task.change, task.warrant, &why)?;
+        Ok(true)
+    }
+
+    /// Hands over notices and receipts that the gate does not have yet, in that order.
+    fn deliver(&mut self, world: World<'_>) -> Result<(), WorkError> {
+        let waiting: Vec<_> = self.journal.state().undelivered().cloned().collect();
+        for execution in waiting {
+            let caller = self.caller(world);
+            if let Some(intended) = &execution.intended
+                && !intended.notice_delivered
+            {
+                match self.client.started(caller, &execution.change, &intended.notice) {
+                    Ok(()) => {
+                        let warrant = execution.warrant;
+                        self.journal.append(Record::NoticeDelivered { warrant })?;
+                    }
+                    // It may be too late for a notice; the receipt tells the same.
+                    Err(ClientError::Refused { status: 400..=499, .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            let Some(settlement) = &execution.settlement else {
+                continue;
+            };
+            let caller = self.caller(world);
+            self.client
+                .settled(caller, &execution.change, &settlement.receipt)?;
+            self.journal.append(Record::ReceiptDelivered {
+                warrant: execution.warrant,
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,10 @@
+//! Integration tests of the host on real apt and dpkg, in private roots of their own: no root rights,
+//! no network, nothing of the machine is touched.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+mod sandboxed;
