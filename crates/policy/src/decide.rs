@@ -5,7 +5,8 @@
 use crate::annotations::Rule;
 use crate::conditions::Truth;
 use crate::policy::Policy;
-use crate::request::{Situation, Unfit};
+use crate::request::Situation;
+use crate::vocabulary::Unfit;
 use cedar_policy::{Authorizer, Entities, PolicySet, Request};
 use countersign_domain::facts::DecisionFacts;
 use countersign_domain::{

@@ -23,12 +23,14 @@
 
 mod annotations;
 mod authority;
+mod case_file;
 mod cases;
 mod conditions;
 mod decide;
 mod explain;
 mod finding;
 pub mod load;
+mod nesting;
 mod policy;
 mod request;
 mod rules;
@@ -39,6 +41,7 @@ mod source;
 mod starter;
 #[cfg(test)]
 mod strategies;
+mod vocabulary;
 mod words;
 
 pub use annotations::{Rule, RuleKind};

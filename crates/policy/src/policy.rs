@@ -2,13 +2,14 @@
 //! force; a policy that does not load leaves the old one standing.
 
 use crate::annotations::{Rule, RuleKind};
-use crate::cases::{self, Case};
+use crate::case_file;
+use crate::cases::Case;
 use crate::conditions::{self, Conjunct};
 use crate::finding::Finding;
-use crate::request::Vocabulary;
 use crate::rules::{self, RuleBook};
 use crate::settings::{SETTINGS_PATH, Settings};
 use crate::source::PolicySource;
+use crate::vocabulary::Vocabulary;
 use cedar_policy::PolicyId;
 use countersign_domain::{Digest, RuleId};
 use std::collections::BTreeMap;
@@ -104,7 +105,7 @@ impl Policy {
             standing.insert(policy.id().clone(), conjuncts);
         }
         let known = book.rules.values().map(|rule| rule.id.clone()).collect();
-        let cases = cases::read(&of(Role::Cases), &known)?;
+        let cases = case_file::read(&of(Role::Cases), &known)?;
         Ok(Self {
             digest: source.digest(),
             settings,

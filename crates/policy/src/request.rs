@@ -1,136 +1,19 @@
 //! From facts to Cedar's entities and context: built natively, once for each decision. What is
 //! missing or stale is absent and named in `missing` or `stale`. Facts that do not fit are refused.
 
-use cedar_policy::{
-    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request,
-    RestrictedExpression as Value, Schema,
-};
+use crate::vocabulary::{Unfit, Vocabulary};
+use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression as Value};
 use countersign_domain::asset::{Criticality, Environment, Exposure, Scope};
 use countersign_domain::facts::{DecisionFacts, Fact, Known, TargetScope, TechnicalImpact};
 use countersign_domain::{Tier, Timestamp};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Display;
-use std::str::FromStr;
-
-/// Our Cedar schema, in its human syntax.
-pub(crate) const SCHEMA: &str = include_str!("schema.cedarschema");
-
-/// Actions that rules can name, each with its group.
-const ACTIONS: [(&str, &str); 9] = [
-    ("execute", "remediate"),
-    ("request", "remediate"),
-    ("approve", "govern"),
-    ("review", "govern"),
-    ("override", "govern"),
-    ("approvePolicy", "govern"),
-    ("approveRoster", "govern"),
-    ("approveInventory", "govern"),
-    ("resume", "govern"),
-];
-
-/// Facts that do not fit the schema.
-#[derive(Debug, thiserror::Error)]
-#[error("the facts do not fit the policy's schema: {0}")]
-pub(crate) struct Unfit(pub(crate) String);
 
 fn unfit(error: impl Display) -> Unfit {
     Unfit(error.to_string())
 }
 
-/// The schema and the entity types that facts are put into words with.
-#[derive(Debug)]
-pub(crate) struct Vocabulary {
-    pub(crate) schema: Schema,
-    /// The action entities, so that `action in Action::"remediate"` holds.
-    actions: Entities,
-    types: HashMap<&'static str, EntityTypeName>,
-    pub(crate) execute: EntityUid,
-    pub(crate) request: EntityUid,
-}
-
-const TYPES: [&str; 20] = [
-    "Environment",
-    "Path",
-    "Category",
-    "RollbackSource",
-    "Scope",
-    "Exploitation",
-    "Impact",
-    "Timeline",
-    "Priority",
-    "FactName",
-    "Person",
-    "Group",
-    "Agent",
-    "Target",
-    "Change",
-    "PolicyVersion",
-    "RosterVersion",
-    "Inventory",
-    "Halt",
-    "Action",
-];
-
 impl Vocabulary {
-    pub(crate) fn new() -> Result<Self, String> {
-        let (schema, _) =
-            Schema::from_cedarschema_str(SCHEMA).map_err(|error| error.to_string())?;
-        let actions = schema
-            .action_entities()
-            .map_err(|error| error.to_string())?;
-        let mut types = HashMap::new();
-        for name in TYPES {
-            let parsed = EntityTypeName::from_str(name).map_err(|error| error.to_string())?;
-            types.insert(name, parsed);
-        }
-        let action = |name: &str| {
-            types
-                .get("Action")
-                .map(|of| EntityUid::from_type_name_and_id(of.clone(), EntityId::new(name)))
-                .ok_or("no type `Action`")
-        };
-        Ok(Self {
-            execute: action("execute")?,
-            request: action("request")?,
-            schema,
-            actions,
-            types,
-        })
-    }
-
-    /// The actions that rules can name, each with its group.
-    pub(crate) fn leaf_actions(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        ACTIONS.into_iter()
-    }
-
-    /// The action entities alone.
-    pub(crate) const fn action_entities(&self) -> &Entities {
-        &self.actions
-    }
-
-    /// The entity `Type::"id"`.
-    pub(crate) fn uid(&self, of: &str, id: &str) -> Result<EntityUid, Unfit> {
-        self.types
-            .get(of)
-            .map(|of| EntityUid::from_type_name_and_id(of.clone(), EntityId::new(id)))
-            .ok_or_else(|| Unfit(format!("no type `{of}`")))
-    }
-
-    /// `Type::"id"` as a value.
-    pub(crate) fn word(&self, of: &str, id: &str) -> Result<Value, Unfit> {
-        self.uid(of, id).map(Value::new_entity_uid)
-    }
-
-    /// A set of `Type::"…"`.
-    pub(crate) fn words<'a>(
-        &self,
-        of: &str,
-        ids: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Value, Unfit> {
-        let items: Result<Vec<_>, _> = ids.into_iter().map(|id| self.word(of, id)).collect();
-        items.map(Value::new_set)
-    }
-
     /// Requests and entities for every scope of these facts.
     pub(crate) fn situations(&self, facts: &DecisionFacts) -> Result<Vec<Situation>, Unfit> {
         if facts.scopes.is_empty() {
@@ -153,7 +36,7 @@ impl Vocabulary {
                 let target_uid = self.uid("Target", &format!("scope-{number}"))?;
                 let target = self.target(target_uid.clone(), scope)?;
                 let entities = self
-                    .actions
+                    .action_entities()
                     .clone()
                     .add_entities([agent.clone(), target], None)
                     .map_err(unfit)?;

@@ -3,9 +3,10 @@
 
 use crate::annotations::{self, Rule, RuleKind};
 use crate::finding::Finding;
-use crate::request::Vocabulary;
+use crate::nesting;
 use crate::seat::HumanAction;
 use crate::settings::Settings;
+use crate::vocabulary::Vocabulary;
 use cedar_policy::pst::{Clause, Expr, Var};
 use cedar_policy::{
     ActionConstraint, Effect, Policy, PolicyId, PolicySet, ValidationMode, Validator,
@@ -120,6 +121,9 @@ pub(crate) fn read(
 
 /// Parses one file; each rule keeps its place.
 fn parse(file: &str, text: &Arc<str>) -> Result<Vec<Parsed>, Vec<Finding>> {
+    nesting::check(text).map_err(|(span, why)| {
+        vec![Finding::at(file, text, span, why).hint("write several shorter rules")]
+    })?;
     let set = PolicySet::from_str(text).map_err(|errors| {
         errors
             .iter()

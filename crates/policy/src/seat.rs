@@ -2,7 +2,7 @@
 
 use crate::annotations::RuleKind;
 use crate::policy::Policy;
-use crate::request::Unfit;
+use crate::vocabulary::Unfit;
 use cedar_policy::{
     Authorizer, Context, Decision as Verdict, Request, RestrictedExpression as Value,
 };
@@ -210,9 +210,10 @@ impl Policy {
         if rules.is_empty() {
             return Ok(Seating::refused(
                 format!(
-                    "no rule lets `{}` {} this: they are in none of the groups asked ({})",
+                    "no rule lets `{}` do this (`{}`); they are in: {}; asked are: {}",
                     seat.person,
                     action.as_str(),
+                    join(&seat.groups),
                     join(&seat.asked)
                 ),
                 None,

@@ -302,3 +302,28 @@ mod approvers_text {
         parse_approvers(&String::deserialize(from)?).map_err(D::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategies::STARTER;
+
+    #[test]
+    fn the_most_sensitive_category_of_a_name_stands() {
+        let sensitive = &STARTER.settings().sensitive;
+        for (name, category) in [
+            ("linux-image-6.12.5-amd64", Some(Category::Kernel)),
+            ("grub-efi-amd64", Some(Category::Kernel)),
+            ("linux-libc-dev", None),
+            ("postgresql-17", Some(Category::DatabaseEngine)),
+            ("postgresql-client-17", None),
+            ("libc6", Some(Category::CoreSystem)),
+            ("systemd", Some(Category::CoreSystem)),
+            ("systemd-boot", Some(Category::Kernel)),
+            ("libssl3", None),
+            ("", None),
+        ] {
+            assert_eq!(sensitive.category_of(name), category, "{name}");
+        }
+    }
+}

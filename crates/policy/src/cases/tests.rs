@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::source::PolicySource;
+use countersign_domain::{Environment, PersonId, Tier};
 
 const CASES: &str = r#"
 [base.one]
@@ -99,5 +100,22 @@ fn a_seat_knows_its_engine_rule_even_where_the_policy_has_none() {
         let seating = policy.may(&seat, action);
         assert_eq!(seating.allowed, allowed, "{action:?} {seating:?}");
         assert!(!seating.reasons.is_empty());
+    }
+}
+
+#[test]
+fn deep_tables_are_refused_or_read_but_never_end_the_program() {
+    let deep = 200_000;
+    for cases in [
+        format!("[base.x]\na{} = 1\n", ".a".repeat(deep)),
+        format!("[base.x{}]\n", ".a".repeat(deep)),
+        format!("[base.x]\na = {}1{}\n", "[".repeat(deep), "]".repeat(deep)),
+        format!(
+            "[base.x]\na = {}1{}\n",
+            "{a=".repeat(deep),
+            "}".repeat(deep)
+        ),
+    ] {
+        drop(Policy::load(&with_cases(&cases)));
     }
 }

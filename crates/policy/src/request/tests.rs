@@ -5,6 +5,7 @@ use crate::strategies::{
     BACKS, CATEGORIES, ENVIRONMENTS, EXPLOITATIONS, FACT_NAMES, IMPACTS, PATHS, PRIORITIES, SCOPES,
     STARTER, TIMELINES, sheets,
 };
+use crate::vocabulary::{ACTIONS, SCHEMA};
 use proptest::prelude::*;
 
 /// The words of `entity NAME enum [...]`.

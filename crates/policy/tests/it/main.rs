@@ -9,4 +9,3 @@
 mod authority;
 mod decision_table;
 mod loading;
-mod zz_time;
