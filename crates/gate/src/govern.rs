@@ -2,14 +2,14 @@
 //! with the signatures it needs (invariants 6 and 7).
 
 use crate::error::GateError;
-use crate::vote::{may, plain_seat, seated, unspent, verified};
+use crate::vote::{govern, plain_seat, seated, unspent, verified};
 use crate::world::World;
 use crate::{Frame, Gate, keep, keep_text};
 use countersign_domain::entry::Event;
 use countersign_domain::roster::SignedRosterChange;
 use countersign_domain::statement::{SignedStatement, Statement, Subject};
 use countersign_domain::text::SaltedText;
-use countersign_domain::{Digest, PersonId, Timestamp};
+use countersign_domain::{Digest, GroupId, PersonId, Timestamp};
 use countersign_facts::feed::{self, Content};
 use countersign_facts::inventory::Inventory;
 use countersign_facts::ssvc::Tables;
@@ -69,6 +69,9 @@ impl Gate {
             .iter()
             .map(|one| verified(&world, one, now).map(|verified| verified.statement().clone()))
             .collect::<Result<Vec<_>, _>>()?;
+        for statement in statements.iter().filter(|_| world.policy.is_some()) {
+            govern(&world, &statement.approver, HumanAction::ApproveRoster)?;
+        }
         self.submit(move |tx| {
             for statement in &statements {
                 unspent(tx, statement)?;
@@ -103,7 +106,11 @@ impl Gate {
         };
         let (statements, people) = signatures(&world, &change.statements, &wanted, now)?;
         may_approve_policy(&world, &policy, &people, &change.authors)?;
-        quorum(&world, &people)?;
+        let in_force = world
+            .policy
+            .as_ref()
+            .map_or(&policy, |policy| &policy.policy);
+        quorum(&world, in_force, &people)?;
         let frame = Frame::new(&world, now);
         let review_due_at =
             now.plus_seconds(i64::from(policy.settings().review.cadence_days) * 86_400);
@@ -149,14 +156,13 @@ impl Gate {
         let wanted = Subject::Inventory { inventory: digest };
         let (statements, people) = signatures(&world, &change.statements, &wanted, now)?;
         for person in &people {
-            let seat = plain_seat(&world, person);
             // Before a first policy there is nobody to ask but the roster's threshold.
             if world.policy.is_some() {
-                may(&world, &seat, HumanAction::ApproveInventory)?;
+                govern(&world, person, HumanAction::ApproveInventory)?;
             }
         }
         if !raises.is_empty() {
-            quorum(&world, &people).map_err(|error| {
+            threshold(&world, &people).map_err(|error| {
                 GateError::Forbidden(format!(
                     "it raises the AI's authority ({}); {error}",
                     raises.join("; ")
@@ -295,20 +301,35 @@ fn signatures(
     Ok((statements, people))
 }
 
+/// The roster's own threshold, and the quorum of the policy (the one in force, or the first).
+fn quorum(world: &World, policy: &Policy, people: &BTreeSet<PersonId>) -> Result<(), GateError> {
+    let wanted = &policy.settings().quorum;
+    threshold(world, people)?;
+    signed_by(world, people, &wanted.group, wanted.people)
+}
+
 /// The roster's own threshold.
-fn quorum(world: &World, people: &BTreeSet<PersonId>) -> Result<(), GateError> {
+fn threshold(world: &World, people: &BTreeSet<PersonId>) -> Result<(), GateError> {
     let threshold = &world.roster.threshold;
+    signed_by(world, people, &threshold.group, threshold.quorum)
+}
+
+fn signed_by(
+    world: &World,
+    people: &BTreeSet<PersonId>,
+    group: &GroupId,
+    quorum: u32,
+) -> Result<(), GateError> {
     let counted = world
         .roster
-        .members(&threshold.group)
+        .members(group)
         .filter(|member| people.contains(*member))
         .count();
-    if counted >= threshold.quorum as usize {
+    if counted >= quorum as usize {
         Ok(())
     } else {
         Err(GateError::Forbidden(format!(
-            "signed by {counted} of {} members of `{}`",
-            threshold.quorum, threshold.group
+            "signed by {counted} of {quorum} members of `{group}`"
         )))
     }
 }
@@ -325,7 +346,7 @@ fn may_approve_policy(
     for person in people {
         let seat = Seat {
             is_rule_author: authors.contains(person),
-            ..plain_seat(world, person)
+            ..plain_seat(world, person, Some(policy))
         };
         seated(policy, &seat, HumanAction::ApprovePolicy)?;
     }

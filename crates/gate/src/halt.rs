@@ -5,7 +5,7 @@ use crate::fold::halt_key;
 use crate::redeem::environments;
 use crate::settle::stop_waiting;
 use crate::state::{self, ChangeRecord, HaltRecord, Record};
-use crate::vote::{may, plain_seat, unspent, verified};
+use crate::vote::{govern, unspent, verified};
 use crate::world::covers;
 use crate::{Frame, Gate};
 use countersign_domain::entry::{Closing, Event};
@@ -76,8 +76,7 @@ impl Gate {
                     world.halts.epoch
                 )));
             }
-            let seat = plain_seat(&world, &verified.statement().approver);
-            may(&world, &seat, HumanAction::Resume)?;
+            govern(&world, &verified.statement().approver, HumanAction::Resume)?;
             people.insert(verified.statement().approver.clone());
             halts.push(halt);
             statements.push(verified.statement().clone());

@@ -235,16 +235,28 @@ pub(crate) fn seat(world: &World, record: &ChangeRecord, person: &PersonId) -> S
                 .agents
                 .get(&record.agent)
                 .is_some_and(|agent| agent.owner == *person),
-        ..plain_seat(world, person)
+        // Who wrote the rules in force does not approve changes under them.
+        is_rule_author: world
+            .policy
+            .as_ref()
+            .is_some_and(|policy| policy.record.authors.contains(person)),
+        ..plain_seat(
+            world,
+            person,
+            world.policy.as_ref().map(|policy| policy.policy.as_ref()),
+        )
     }
 }
 
-/// A person's seat in a matter that is about no change: nothing stands between.
-pub(crate) fn plain_seat(world: &World, person: &PersonId) -> Seat {
+/// A person's seat in a matter of the deployment itself, which is up to the roster's threshold
+/// group and to the policy's quorum.
+pub(crate) fn plain_seat(world: &World, person: &PersonId, policy: Option<&Policy>) -> Seat {
+    let mut asked = BTreeSet::from([world.roster.threshold.group.clone()]);
+    asked.extend(policy.map(|policy| policy.settings().quorum.group.clone()));
     Seat {
         person: person.clone(),
         groups: world.roster.groups_of(person).cloned().collect(),
-        asked: BTreeSet::new(),
+        asked,
         is_requester: false,
         is_agent_owner: false,
         is_implementer: false,
@@ -253,6 +265,16 @@ pub(crate) fn plain_seat(world: &World, person: &PersonId) -> Seat {
         environment: None,
         tier: None,
     }
+}
+
+/// Asks the policy in force whether a person may do this in a matter of the deployment itself.
+pub(crate) fn govern(
+    world: &World,
+    person: &PersonId,
+    action: HumanAction,
+) -> Result<(), GateError> {
+    let policy = &world.policy()?.policy;
+    seated(policy, &plain_seat(world, person, Some(policy)), action)
 }
 
 /// Asks the policy in force whether a person in this seat may do this.

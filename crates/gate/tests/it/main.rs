@@ -1,0 +1,16 @@
+//! The lifecycle over a real store, with invented people, hosts and agents. No HTTP, no apt.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+mod approve;
+mod attacks;
+mod deployment;
+mod fixture;
+mod halt;
+mod life;
+mod rebuild;
+mod waves;
