@@ -5,7 +5,9 @@
 //! Everything but the logs and the blobs is a projection: rows that are the fold of log entries, and
 //! that can be thrown away and rebuilt.
 
-use countersign_domain::{AgentId, ChangeId, CveId, Digest, Environment, HostId, PersonId, Timestamp};
+use countersign_domain::{
+    AgentId, ChangeId, CveId, Digest, Environment, HostId, PersonId, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 /// One of the two logs (invariant 9).
@@ -160,7 +162,7 @@ pub struct Appended {
 }
 
 /// Storage failed. Nothing of the transaction was kept; the caller could not decide, which denies.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The engine reported an error.
     #[error("storage failed: {0}")]
@@ -204,11 +206,22 @@ pub trait Read {
     /// One document.
     fn document(&self, kind: &'static str, key: &str) -> Result<Option<Document>, StoreError>;
     /// Documents of one kind: newest first, or the earliest due first when asked by due time.
-    fn documents(&self, kind: &'static str, query: &DocumentQuery<'_>) -> Result<Vec<Document>, StoreError>;
+    fn documents(
+        &self,
+        kind: &'static str,
+        query: &DocumentQuery<'_>,
+    ) -> Result<Vec<Document>, StoreError>;
     /// How many hosts other changes have reserved.
-    fn reservations(&self, query: &ReservationQuery<'_>) -> Result<countersign_domain::facts::Reservations, StoreError>;
+    fn reservations(
+        &self,
+        query: &ReservationQuery<'_>,
+    ) -> Result<countersign_domain::facts::Reservations, StoreError>;
     /// Outcomes of these transitions since a time, newest first, at most 1,000.
-    fn outcomes(&self, transitions: &[String], since: Timestamp) -> Result<Vec<TransitionOutcome>, StoreError>;
+    fn outcomes(
+        &self,
+        transitions: &[String],
+        since: Timestamp,
+    ) -> Result<Vec<TransitionOutcome>, StoreError>;
     /// All rows for these CVE ids.
     fn intel(&self, cves: &[CveId]) -> Result<Vec<IntelRow>, StoreError>;
 }
@@ -229,11 +242,21 @@ pub trait Write: Read {
     /// Reserves a host for a change; reserving the same again replaces it.
     fn reserve(&mut self, reservation: &Reservation) -> Result<(), StoreError>;
     /// No longer in flight (it still counts in the windows): one host of a change, or all.
-    fn release(&mut self, change: &ChangeId, host: Option<&HostId>, at: Timestamp) -> Result<(), StoreError>;
+    fn release(
+        &mut self,
+        change: &ChangeId,
+        host: Option<&HostId>,
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
     /// Takes back reservations that came to nothing (they no longer count anywhere).
     fn unreserve(&mut self, change: &ChangeId, host: Option<&HostId>) -> Result<(), StoreError>;
     /// Remembers how a transition fared.
     fn record_outcome(&mut self, outcome: &TransitionOutcome) -> Result<(), StoreError>;
     /// Replaces all rows of a feed (`whole`), or only those for the CVE ids given.
-    fn put_intel(&mut self, feed: &str, whole: bool, rows: &mut dyn Iterator<Item = IntelRow>) -> Result<(), StoreError>;
+    fn put_intel(
+        &mut self,
+        feed: &str,
+        whole: bool,
+        rows: &mut dyn Iterator<Item = IntelRow>,
+    ) -> Result<(), StoreError>;
 }

@@ -56,6 +56,12 @@ impl CosignRequest<'_> {
     /// When `old_size` is beyond the checkpoint, or storage fails.
     pub fn consistency(&self, old_size: u64) -> Result<Vec<Hash>, StoreError> {
         let tree = &self.published.tree;
-        history::consistency(self.shared, Log::Authorizations, tree, old_size, tree.size())
+        history::consistency(
+            self.shared,
+            Log::Authorizations,
+            tree,
+            old_size,
+            tree.size(),
+        )
     }
 }

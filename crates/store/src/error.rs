@@ -35,7 +35,9 @@ pub enum OpenError {
         known: i64,
     },
     /// Written by an earlier version, and opened without writing.
-    #[error("the database has version `{found}`, not yet `{known}`; start the server to migrate it")]
+    #[error(
+        "the database has version `{found}`, not yet `{known}`; start the server to migrate it"
+    )]
     Older {
         /// Its version.
         found: i64,

@@ -82,10 +82,7 @@ impl Problems {
 ///
 /// # Errors
 /// Only when it cannot be read as a database of ours at all; all else is in the report.
-pub fn fsck(
-    path: &Path,
-    trusted: Option<&PerLog<VerifierKey>>,
-) -> Result<FsckReport, OpenError> {
+pub fn fsck(path: &Path, trusted: Option<&PerLog<VerifierKey>>) -> Result<FsckReport, OpenError> {
     let conn = connect_to_read(path)?;
     let mut problems = Problems::default();
     // Before the snapshot, so that it is never ahead of it.
@@ -101,7 +98,10 @@ pub fn fsck(
     let logs = PerLog::try_from_fn(|log| {
         let key = stored_key(&conn, log)?;
         if trusted.is_some_and(|trusted| *trusted.get(log) != key) {
-            problems.add(format!("the {} log has another key than trusted", log.as_str()));
+            problems.add(format!(
+                "the {} log has another key than trusted",
+                log.as_str()
+            ));
         }
         let check = LogCheck {
             conn: &conn,
@@ -232,7 +232,9 @@ impl LogCheck<'_> {
         if let Some(found) = self.problems.take(found)
             && found != expected
         {
-            self.add(&format!("`{found}` {what} are stored, there should be `{expected}`"));
+            self.add(&format!(
+                "`{found}` {what} are stored, there should be `{expected}`"
+            ));
         }
     }
 
@@ -247,7 +249,9 @@ impl LogCheck<'_> {
                 Ok(signed) if u64::try_from(size) == Ok(signed.claimed().size()) => {
                     self.state(&signed, "the database", &mut stated);
                 }
-                Ok(_) => self.add(&format!("the checkpoint stored at size `{size}` states another")),
+                Ok(_) => self.add(&format!(
+                    "the checkpoint stored at size `{size}` states another"
+                )),
                 Err(error) => self.add(&format!("the checkpoint of size `{size}`: {error}")),
             }
         }
@@ -268,7 +272,9 @@ impl LogCheck<'_> {
             Ok(checkpoint) => stated.push((checkpoint.size(), checkpoint.root(), place)),
             Err(error) => {
                 let size = signed.claimed().size();
-                self.add(&format!("the checkpoint of size `{size}` in {place}: {error}"));
+                self.add(&format!(
+                    "the checkpoint of size `{size}` in {place}: {error}"
+                ));
             }
         }
     }

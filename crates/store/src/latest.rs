@@ -88,7 +88,9 @@ pub(crate) fn write(database: &Path, notes: &PerLog<SignedCheckpoint>) -> io::Re
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&temporary, &path)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
@@ -112,10 +114,7 @@ pub(crate) struct LatestFile {
 impl LatestFile {
     /// Starts with what is in the file already. Where writing fails, the store stops: it could no
     /// longer tell an older copy of itself.
-    pub(crate) fn start(
-        shared: Arc<Shared>,
-        notes: PerLog<SignedCheckpoint>,
-    ) -> io::Result<Self> {
+    pub(crate) fn start(shared: Arc<Shared>, notes: PerLog<SignedCheckpoint>) -> io::Result<Self> {
         let board = Arc::new(Board {
             newest: Mutex::new(Newest {
                 notes,

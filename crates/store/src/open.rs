@@ -219,7 +219,10 @@ fn restored(conn: &Connection, log: Log) -> Result<Tree, OpenError> {
     if end != head.size {
         return Err(OpenError::Head {
             log,
-            why: format!("the head says `{}` entries, the last one is before `{end}`", head.size),
+            why: format!(
+                "the head says `{}` entries, the last one is before `{end}`",
+                head.size
+            ),
         });
     }
     Tree::restore(&LogHashes { conn, log }, head.size, hash(&head.root)).map_err(|error| {

@@ -158,8 +158,7 @@ impl Stage {
                     note,
                     cosigned: true,
                 };
-                self.shared
-                    .publish(Log::Authorizations, Arc::new(cosigned));
+                self.shared.publish(Log::Authorizations, Arc::new(cosigned));
             }
         }
         // Cosigned or refused: either way these have their answer.

@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::contract::{Log, StoreError};
 use crate::history;
 use crate::store::Store;
-use crate::tables::nodes::LogHashes;
 use crate::tables::entries;
+use crate::tables::nodes::LogHashes;
 use countersign_ledger::{
     ExportError, Exported, Hash, SignedCheckpoint, TILE_WIDTH, TileKind, TilePath, TileSource as _,
     TlogProof, VerifierKey, encode_bundle,
@@ -123,8 +123,7 @@ impl Store {
 
     fn has(&self, log: Log, kind: TileKind, index: u64, width: u16) -> bool {
         let size = self.shared.published(log).tree.size();
-        TilePath::in_tree(kind, index, size)
-            .is_some_and(|tile| (1..=tile.width()).contains(&width))
+        TilePath::in_tree(kind, index, size).is_some_and(|tile| (1..=tile.width()).contains(&width))
     }
 }
 

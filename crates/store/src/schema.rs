@@ -10,10 +10,7 @@ use crate::error::OpenError;
 const APPLICATION_ID: i64 = 0x4353_474e;
 
 /// In order; the number of the last one applied is the database's `user_version`.
-const MIGRATIONS: &[(&str, &str)] = &[(
-    "0001_found",
-    include_str!("../migrations/0001_found.sql"),
-)];
+const MIGRATIONS: &[(&str, &str)] = &[("0001_found", include_str!("../migrations/0001_found.sql"))];
 
 /// The version that this build writes.
 #[must_use]

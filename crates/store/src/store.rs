@@ -138,7 +138,12 @@ impl Store {
         let opened = open::for_reading(path)?;
         let (keys, published) = (opened.keys, opened.published);
         Ok(Self {
-            shared: Arc::new(Shared::new(path.to_owned(), keys, published, opened.cosigned)),
+            shared: Arc::new(Shared::new(
+                path.to_owned(),
+                keys,
+                published,
+                opened.cosigned,
+            )),
             queue: None,
         })
     }

@@ -7,9 +7,7 @@ use crate::contract::{
     ReservationQuery, StoreError, TransitionOutcome, Write,
 };
 use crate::per_log::PerLog;
-use crate::tables::{
-    blobs, digest, documents, entries, intel, nodes, outcomes, reservations,
-};
+use crate::tables::{blobs, digest, documents, entries, intel, nodes, outcomes, reservations};
 use crate::view::View;
 use countersign_domain::facts::Reservations;
 use countersign_domain::{ChangeId, CveId, Digest, HostId, Timestamp};
@@ -60,16 +58,17 @@ impl<'a> Job<'a> {
         write: impl FnOnce(&Connection) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         if let Some(failed) = &self.failed {
-            return Err(StoreError::Engine(format!("an earlier write failed: {failed}")));
+            return Err(StoreError::Engine(format!(
+                "an earlier write failed: {failed}"
+            )));
         }
         match write(self.view.conn) {
             // Refused before anything was written.
             Ok(()) => Ok(()),
             Err(too_large @ StoreError::TooLarge { .. }) => Err(too_large),
             Err(error) => {
-                let shown = error.to_string();
-                self.failed = Some(error);
-                Err(StoreError::Engine(shown))
+                self.failed = Some(error.clone());
+                Err(error)
             }
         }
     }

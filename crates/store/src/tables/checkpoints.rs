@@ -87,3 +87,41 @@ pub(crate) fn all(conn: &Connection, log: Log) -> Result<Vec<(i64, String)>, Sto
     let rows = statement.query_map([code(log)], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_ledger::{Checkpoint, Hash, LogSigner, Origin};
+
+    #[test]
+    fn history_is_bounded_and_keeps_what_was_cosigned() {
+        let conn = Connection::open_in_memory().unwrap();
+        crate::schema::migrate(&conn).unwrap();
+        let origin = Origin::new("example.org/log").unwrap();
+        let signer = LogSigner::from_seed(origin.clone(), &[1; 32]).unwrap();
+        let log = Log::Authorizations;
+        let note = |size: u64, cosigned: bool| {
+            let root = Hash::from_bytes([size.to_be_bytes()[7] | 1; 32]);
+            let checkpoint = Checkpoint::new(origin.clone(), size, root).unwrap();
+            let signed = signer.sign(&checkpoint).unwrap();
+            Note { signed, cosigned }
+        };
+        for size in 1..=1_100 {
+            put(&conn, log, &note(size, size == 5 || size == 9)).unwrap();
+        }
+        // The same size without a cosignature does not take it away.
+        put(&conn, log, &note(9, false)).unwrap();
+        put(&conn, Log::Recommendations, &note(3, false)).unwrap();
+        prune(&conn, log).unwrap();
+        let kept: Vec<i64> = all(&conn, log)
+            .unwrap()
+            .into_iter()
+            .map(|(size, _)| size)
+            .collect();
+        assert!(kept.into_iter().eq(std::iter::once(9).chain(77..=1_100)));
+        let newest_size = |note: Option<Note>| note.unwrap().signed.claimed().size();
+        assert_eq!(newest_size(newest(&conn, log).unwrap()), 1_100);
+        assert_eq!(newest_size(newest_cosigned(&conn, log).unwrap()), 9);
+        assert_eq!(all(&conn, Log::Recommendations).unwrap().len(), 1);
+    }
+}

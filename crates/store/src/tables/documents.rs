@@ -102,6 +102,23 @@ fn one_pass(
     query: &DocumentQuery<'_>,
     limit: usize,
 ) -> Result<Vec<Document>, StoreError> {
+    let (sql, values) = selection(kind, state, query, limit);
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(document(kind, row)?);
+    }
+    Ok(found)
+}
+
+/// The statement for one pass, and its values.
+fn selection(
+    kind: &'static str,
+    state: Option<&str>,
+    query: &DocumentQuery<'_>,
+    limit: usize,
+) -> (String, Vec<Box<dyn ToSql>>) {
     // An index by time, or by key, is of no use once the planner prefers the one by state or order:
     // a unary plus keeps it from that.
     let by_state = query.due_by.is_none() && query.key_prefix.is_none();
@@ -136,13 +153,7 @@ fn one_pass(
         (None, false) => " ORDER BY +ord DESC, key LIMIT ?",
     });
     values.push(Box::new(i64::try_from(limit).unwrap_or(i64::MAX)));
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query(rusqlite::params_from_iter(values))?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(document(kind, row)?);
-    }
-    Ok(found)
+    (sql, values)
 }
 
 /// The smallest text behind all that start with `prefix`; none where nothing can be behind.
@@ -162,6 +173,63 @@ fn prefix_end(prefix: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_selection_goes_by_its_index() {
+        let conn = Connection::open_in_memory().unwrap();
+        crate::schema::migrate(&conn).unwrap();
+        let plain = DocumentQuery::default();
+        let paged = DocumentQuery {
+            before: Some(9),
+            ..plain
+        };
+        let due = DocumentQuery {
+            due_by: Some(Timestamp::EPOCH),
+            ..plain
+        };
+        let prefixed = DocumentQuery {
+            key_prefix: Some("chg-1/"),
+            ..paged
+        };
+        for (state, query, by) in [
+            (None, &plain, "documents_by_order (kind=?)"),
+            (None, &paged, "documents_by_order (kind=? AND ord<?)"),
+            (
+                Some("new"),
+                &plain,
+                "documents_by_state (kind=? AND state=?)",
+            ),
+            (
+                Some("new"),
+                &paged,
+                "documents_by_state (kind=? AND state=? AND ord<?)",
+            ),
+            (None, &due, "documents_by_due (kind=? AND due_at<?)"),
+            (Some("new"), &due, "documents_by_due (kind=? AND due_at<?)"),
+            (
+                None,
+                &prefixed,
+                "sqlite_autoindex_documents_1 (kind=? AND key>? AND key<?)",
+            ),
+            (
+                Some("new"),
+                &prefixed,
+                "sqlite_autoindex_documents_1 (kind=? AND key>? AND key<?)",
+            ),
+        ] {
+            let (sql, values) = selection("change", state, query, 10);
+            let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let steps = plan.query_map(rusqlite::params_from_iter(values), |row| {
+                row.get::<_, String>(3)
+            });
+            let steps: Vec<String> = steps.unwrap().map(Result::unwrap).collect();
+            assert!(steps[0].ends_with(by), "{sql}\n{steps:#?}");
+            let sorts_all = steps
+                .iter()
+                .any(|step| step.ends_with("TEMP B-TREE FOR ORDER BY"));
+            assert_eq!(sorts_all, query.key_prefix.is_some(), "{sql}\n{steps:#?}");
+        }
+    }
 
     #[test]
     fn a_prefix_ends_where_the_next_one_begins() {

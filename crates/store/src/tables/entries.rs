@@ -24,7 +24,11 @@ pub(crate) fn insert(
     leaf: &Hash,
     bytes: &[u8],
 ) -> Result<(), StoreError> {
-    let sql = of_log!(log, "INSERT INTO ", " (idx, leaf, bytes) VALUES (?1, ?2, ?3)");
+    let sql = of_log!(
+        log,
+        "INSERT INTO ",
+        " (idx, leaf, bytes) VALUES (?1, ?2, ?3)"
+    );
     conn.prepare_cached(sql)?
         .execute(params![column(index)?, leaf.as_bytes(), bytes])?;
     Ok(())
@@ -113,7 +117,11 @@ pub(crate) fn end(conn: &Connection, log: Log) -> Result<u64, StoreError> {
 }
 
 /// The first entry with this leaf hash.
-pub(crate) fn find(conn: &Connection, log: Log, leaf: &[u8; 32]) -> Result<Option<u64>, StoreError> {
+pub(crate) fn find(
+    conn: &Connection,
+    log: Log,
+    leaf: &[u8; 32],
+) -> Result<Option<u64>, StoreError> {
     let sql = of_log!(
         log,
         "SELECT idx FROM ",

@@ -25,7 +25,13 @@ pub(crate) fn found(
 ) -> Result<(), StoreError> {
     conn.execute(
         "INSERT INTO logs (log, origin, vkey, size, root) VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![code(log), origin, vkey, column(head.size)?, head.root.as_bytes()],
+        params![
+            code(log),
+            origin,
+            vkey,
+            column(head.size)?,
+            head.root.as_bytes()
+        ],
     )?;
     Ok(())
 }

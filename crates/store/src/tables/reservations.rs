@@ -122,8 +122,10 @@ pub(crate) fn unreserve(
         sum_in_flight(conn, &share, -1)?;
         sum_windows(conn, &share, -1)?;
     }
-    conn.prepare_cached("DELETE FROM reservations WHERE change = ?1 AND (?2 IS NULL OR host = ?2)")?
-        .execute(params![change.as_str(), host.map(HostId::as_str)])?;
+    conn.prepare_cached(
+        "DELETE FROM reservations WHERE change = ?1 AND (?2 IS NULL OR host = ?2)",
+    )?
+    .execute(params![change.as_str(), host.map(HostId::as_str)])?;
     Ok(())
 }
 
@@ -214,7 +216,9 @@ pub(crate) fn query(
         in_flight_environment = in_flight_environment.max(in_flight("environment", name, own)?);
     }
     let fleet: i64 = conn
-        .prepare_cached("SELECT coalesce(sum(hosts), 0) FROM in_flight WHERE scope = 'environment'")?
+        .prepare_cached(
+            "SELECT coalesce(sum(hosts), 0) FROM in_flight WHERE scope = 'environment'",
+        )?
         .query_row([], |row| row.get(0))?;
     let now = query.now.unix_millis();
     let since = |millis: i64| floor(now.saturating_sub(millis), MINUTE_MILLIS);
@@ -256,7 +260,9 @@ fn window_sum(conn: &Connection, owner: &str, since: i64) -> Result<i64, StoreEr
 /// A sum without the change's own share. A sum that cannot be is damage, which denies.
 fn others(sum: i64, own: i64) -> Result<u32, StoreError> {
     u32::try_from(sum - own).map_err(|_| {
-        StoreError::Damaged(format!("`{sum}` hosts are reserved, `{own}` of them by one change"))
+        StoreError::Damaged(format!(
+            "`{sum}` hosts are reserved, `{own}` of them by one change"
+        ))
     })
 }
 

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use countersign_domain::{AgentId, ChangeId, CveId, Digest, Environment, HostId, PersonId, Timestamp};
+use countersign_domain::{
+    AgentId, ChangeId, CveId, Digest, Environment, HostId, PersonId, Timestamp,
+};
 use countersign_ledger::{LogSigner, Origin};
 use countersign_store::{
     Blob, Document, IntelRow, Options, Reservation, Signers, Store, StoreError, TransitionOutcome,
@@ -84,7 +86,13 @@ pub fn reservation(of: &str, on: &str, seconds: i64) -> Reservation {
     }
 }
 
-pub fn outcome(of: &str, on: &str, transition: &str, seconds: i64, succeeded: bool) -> TransitionOutcome {
+pub fn outcome(
+    of: &str,
+    on: &str,
+    transition: &str,
+    seconds: i64,
+    succeeded: bool,
+) -> TransitionOutcome {
     TransitionOutcome {
         change: change(of),
         host: host(on),

@@ -9,4 +9,3 @@ mod guards;
 mod interleaving;
 mod reading;
 mod repair;
-mod throughput;

@@ -21,7 +21,10 @@ pub fn a_document_is_replaced_and_removed<B: Backend>(place: &Path) {
             kind: "host",
             ..document("a", "up", None, 9)
         })?;
-        assert_eq!(tx.document("change", "a")?.unwrap(), document("a", "done", None, 2));
+        assert_eq!(
+            tx.document("change", "a")?.unwrap(),
+            document("a", "done", None, 2)
+        );
         Ok(())
     });
     let found = store.read(|view| view.document("change", "a"));
@@ -62,10 +65,16 @@ pub fn queries_select_order_and_page<B: Backend>(place: &Path) {
                 ..DocumentQuery::default()
             };
             let found = view.documents("change", &query).unwrap();
-            keys(&found).into_iter().map(str::to_owned).collect::<Vec<_>>()
+            keys(&found)
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
         assert_eq!(query(&["new"], None, 3), ["c27", "c24", "c21"]);
-        assert_eq!(query(&["new", "done", "new"], None, 4), ["c29", "c27", "c26", "c24"]);
+        assert_eq!(
+            query(&["new", "done", "new"], None, 4),
+            ["c29", "c27", "c26", "c24"]
+        );
         assert_eq!(query(&["done", "new"], Some(26), 2), ["c24", "c23"]);
         assert_eq!(query(&[], Some(2), 10), ["c01", "c00"]);
         assert_eq!(query(&[], Some(u64::MAX), 1), ["c29"]);
@@ -108,7 +117,10 @@ pub fn due_documents_come_earliest_first<B: Backend>(place: &Path) {
                 ..DocumentQuery::default()
             };
             let found = view.documents("change", &query).unwrap();
-            keys(&found).into_iter().map(str::to_owned).collect::<Vec<_>>()
+            keys(&found)
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
         assert_eq!(due(at(300), &[], 0), ["early", "same", "late"]);
         assert_eq!(due(at(299), &[], 0), ["early", "same"]);
@@ -121,7 +133,15 @@ pub fn due_documents_come_earliest_first<B: Backend>(place: &Path) {
 
 pub fn prefixes_are_exact<B: Backend>(place: &Path) {
     let store = B::open(place);
-    let all = ["chg-1/a", "chg-1/b", "chg-10/a", "chg-1", "chg%1/x", "chg-1/\u{10ffff}z", "é"];
+    let all = [
+        "chg-1/a",
+        "chg-1/b",
+        "chg-10/a",
+        "chg-1",
+        "chg%1/x",
+        "chg-1/\u{10ffff}z",
+        "é",
+    ];
     store.write(move |tx| {
         for (order, key) in (0..).zip(all) {
             let due = (order % 2 == 0).then_some(10);
@@ -130,7 +150,16 @@ pub fn prefixes_are_exact<B: Backend>(place: &Path) {
         Ok(())
     });
     store.read(|view| {
-        for prefix in ["", "chg-1/", "chg-1", "chg%", "chg_1", "é", "chg-1/\u{10ffff}", "z"] {
+        for prefix in [
+            "",
+            "chg-1/",
+            "chg-1",
+            "chg%",
+            "chg_1",
+            "é",
+            "chg-1/\u{10ffff}",
+            "z",
+        ] {
             for due_by in [None, Some(at(10))] {
                 for states in [[].as_slice(), &["s"]] {
                     let query = DocumentQuery {

@@ -71,7 +71,11 @@ pub fn a_failing_job_takes_nothing_of_others_with_it<B: Backend>(place: &Path) {
     });
     for (index, number) in (0..).zip(&kept) {
         let proof = store.proof(Log::Authorizations, index).unwrap();
-        assert!(proof.verify(&[*number], &policy(Log::Authorizations)).is_ok());
+        assert!(
+            proof
+                .verify(&[*number], &policy(Log::Authorizations))
+                .is_ok()
+        );
     }
 }
 
@@ -86,7 +90,10 @@ pub fn a_panicking_job_is_alone_in_its_misfortune<B: Backend>(place: &Path) {
     let after = store.submit(|tx| Ok(tx.append(Log::Authorizations, b"after")?));
     go.send(()).unwrap();
     assert_eq!(before.wait().unwrap().index, 0);
-    assert!(matches!(panics.wait(), Err(Refusal::Store(StoreError::Engine(_)))));
+    assert!(matches!(
+        panics.wait(),
+        Err(Refusal::Store(StoreError::Engine(_)))
+    ));
     assert_eq!(after.wait().unwrap().index, 1);
     let entries = store.read(|view| view.entries(Log::Authorizations, 0, 10));
     assert_eq!(entries, [b"before".to_vec(), b"after".to_vec()]);
@@ -101,10 +108,18 @@ pub fn a_swallowed_write_error_still_undoes_the_job<B: Backend>(place: &Path) {
         assert!(tx.append(Log::Authorizations, b"other half").is_err());
         Ok(())
     });
-    assert!(matches!(answer.wait(), Err(Refusal::Store(StoreError::Damaged(_)))));
+    assert!(matches!(
+        answer.wait(),
+        Err(Refusal::Store(StoreError::Damaged(_)))
+    ));
     assert_eq!(store.read(|view| view.head(Log::Authorizations)).size, 0);
     store.write(|tx| Ok(tx.append(Log::Authorizations, b"whole")?));
-    assert_eq!(store.read(|view| view.entry(Log::Authorizations, 0)).unwrap(), b"whole");
+    assert_eq!(
+        store
+            .read(|view| view.entry(Log::Authorizations, 0))
+            .unwrap(),
+        b"whole"
+    );
 }
 
 pub fn acknowledged_entries_of_many_threads_are_there_and_dense<B: Backend>(place: &Path) {
@@ -131,7 +146,10 @@ pub fn acknowledged_entries_of_many_threads_are_there_and_dense<B: Backend>(plac
                 })
             })
             .collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
     });
     let total = u64::from(THREADS) * u64::from(JOBS);
     let indexes: BTreeSet<u64> = acknowledged.iter().map(|(index, _)| *index).collect();

@@ -22,7 +22,10 @@ fn head_of<'a>(entries: impl IntoIterator<Item = &'a [u8]>) -> Head {
 
 pub fn an_append_gives_the_head_inside_the_transaction<B: Backend>(place: &Path) {
     let store = B::open(place);
-    assert_eq!(store.read(|view| view.head(Log::Recommendations)), head_of([]));
+    assert_eq!(
+        store.read(|view| view.head(Log::Recommendations)),
+        head_of([])
+    );
     store.write(|tx| {
         let first = tx.append(Log::Authorizations, b"one")?;
         assert_eq!((first.index, first.head), (0, head_of([b"one".as_slice()])));
@@ -71,19 +74,30 @@ pub fn entries_are_found_by_index_range_and_leaf<B: Backend>(place: &Path) {
 
 pub fn an_oversized_entry_is_refused_and_the_largest_taken<B: Backend>(place: &Path) {
     let store = B::open(place);
-    let refused = store.submit(|tx| Ok(tx.append(Log::Authorizations, &vec![7; ENTRY_BYTES_MAX + 1])?));
+    let refused =
+        store.submit(|tx| Ok(tx.append(Log::Authorizations, &vec![7; ENTRY_BYTES_MAX + 1])?));
     assert!(matches!(
         refused.wait(),
-        Err(Refusal::Store(StoreError::TooLarge { max: ENTRY_BYTES_MAX, .. }))
+        Err(Refusal::Store(StoreError::TooLarge {
+            max: ENTRY_BYTES_MAX,
+            ..
+        }))
     ));
     assert_eq!(store.read(|view| view.head(Log::Authorizations)).size, 0);
     // Refusing one does not spoil the job for another.
     let index = store.write(|tx| {
-        assert!(tx.append(Log::Authorizations, &vec![7; ENTRY_BYTES_MAX + 1]).is_err());
-        Ok(tx.append(Log::Authorizations, &vec![7; ENTRY_BYTES_MAX])?.index)
+        assert!(
+            tx.append(Log::Authorizations, &vec![7; ENTRY_BYTES_MAX + 1])
+                .is_err()
+        );
+        Ok(tx
+            .append(Log::Authorizations, &vec![7; ENTRY_BYTES_MAX])?
+            .index)
     });
     assert_eq!(index, 0);
-    let found = store.read(|view| view.entry(Log::Authorizations, 0)).unwrap();
+    let found = store
+        .read(|view| view.entry(Log::Authorizations, 0))
+        .unwrap();
     assert_eq!(found.len(), ENTRY_BYTES_MAX);
 }
 
@@ -103,7 +117,11 @@ pub fn checkpoints_after_commit_verify_and_prove_every_entry<B: Backend>(place: 
     }
     for log in Log::ALL {
         for number in 0..20_u8 {
-            let entry: &[u8] = if log == Log::Recommendations { &[number, 0] } else { &[number] };
+            let entry: &[u8] = if log == Log::Recommendations {
+                &[number, 0]
+            } else {
+                &[number]
+            };
             let proof = store.proof(log, number.into()).unwrap();
             assert!(proof.verify(entry, &policy(log)).is_ok());
             assert!(proof.verify(b"forged", &policy(log)).is_err());
@@ -117,7 +135,10 @@ pub fn reopening_gives_the_same_roots<B: Backend>(place: &Path) {
     let mut entries = Vec::new();
     for round in 0..3_u32 {
         let store = B::open(place);
-        assert_eq!(store.checkpoint(Log::Authorizations).0, entries.len() as u64);
+        assert_eq!(
+            store.checkpoint(Log::Authorizations).0,
+            entries.len() as u64
+        );
         let pending: Vec<_> = (0..200_u32)
             .map(|number| {
                 let entry = (round * 1_000 + number).to_be_bytes().to_vec();
@@ -151,6 +172,9 @@ pub fn old_entries_are_proven_from_storage<B: Backend>(place: &Path) {
     let policy = policy(Log::Authorizations);
     for number in [0_u32, 1, 255, 256, 1_000, 5_999] {
         let proof = store.proof(Log::Authorizations, number.into()).unwrap();
-        assert!(proof.verify(&number.to_be_bytes(), &policy).is_ok(), "{number}");
+        assert!(
+            proof.verify(&number.to_be_bytes(), &policy).is_ok(),
+            "{number}"
+        );
     }
 }

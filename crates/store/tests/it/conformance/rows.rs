@@ -40,7 +40,10 @@ pub fn blobs_are_kept_once_and_only_under_their_digest<B: Backend>(place: &Path)
             bytes: b"text".to_vec(),
         };
         let refused = store.submit(move |tx| Ok(tx.put_blob(&digest, &blob)?));
-        assert!(matches!(refused.wait(), Err(Refusal::Store(StoreError::Damaged(_)))));
+        assert!(matches!(
+            refused.wait(),
+            Err(Refusal::Store(StoreError::Damaged(_)))
+        ));
     }
 }
 
@@ -155,10 +158,17 @@ pub fn windows_slide_by_hour_and_day<B: Backend>(place: &Path) {
     });
     let rounded = |now: i64, width: i64| {
         let since = at(now - width).unix_millis() / 60_000 * 60_000;
-        times.iter().filter(|time| at(**time).unix_millis() >= since).count() as u32
+        times
+            .iter()
+            .filter(|time| at(**time).unix_millis() >= since)
+            .count() as u32
     };
     for now in (200_000..500_000).step_by(3_001) {
-        assert_eq!(windows(now), (rounded(now, hour), rounded(now, day)), "{now}");
+        assert_eq!(
+            windows(now),
+            (rounded(now, hour), rounded(now, day)),
+            "{now}"
+        );
     }
 }
 
@@ -180,7 +190,10 @@ pub fn reserving_again_replaces_and_unreserving_forgets<B: Backend>(place: &Path
     assert_eq!((found.hour_fleet, found.day_fleet), (2, 2));
     store.write(|tx| Ok(tx.unreserve(&change("chg-1"), Some(&host("web-2")))?));
     let found = count(&store, "chg-0", 7_200);
-    assert_eq!((found.in_flight_fleet, found.hour_fleet, found.day_owner), (1, 1, 1));
+    assert_eq!(
+        (found.in_flight_fleet, found.hour_fleet, found.day_owner),
+        (1, 1, 1)
+    );
     store.write(|tx| {
         tx.release(&change("chg-1"), None, at(7_300))?;
         Ok(tx.unreserve(&change("chg-1"), None)?)
@@ -199,7 +212,13 @@ pub fn outcomes_are_newest_first_and_the_last_word_counts<B: Backend>(place: &Pa
         tx.record_outcome(&outcome("chg-3", "a", "bash|amd64|5|6", 60, true))?;
         Ok(())
     });
-    let asked = ["curl|amd64|7|8", "openssl|amd64|1|2", "curl|amd64|7|8", "none"].map(str::to_owned);
+    let asked = [
+        "curl|amd64|7|8",
+        "openssl|amd64|1|2",
+        "curl|amd64|7|8",
+        "none",
+    ]
+    .map(str::to_owned);
     store.read(|view| {
         let all = view.outcomes(&asked, at(0))?;
         assert_eq!(
@@ -218,7 +237,13 @@ pub fn outcomes_are_newest_first_and_the_last_word_counts<B: Backend>(place: &Pa
     store.write(|tx| {
         for number in 0..1_200 {
             let host = format!("host-{number}");
-            tx.record_outcome(&outcome("chg-4", &host, "curl|amd64|7|8", 100 + number, true))?;
+            tx.record_outcome(&outcome(
+                "chg-4",
+                &host,
+                "curl|amd64|7|8",
+                100 + number,
+                true,
+            ))?;
         }
         Ok(())
     });
@@ -237,11 +262,17 @@ pub fn intel_is_replaced_whole_or_by_id<B: Backend>(place: &Path) {
         tx.put_intel("epss", true, &mut [intel("epss", one, "e")].into_iter())?;
         Ok(())
     });
-    let asked: Vec<CveId> = [two, one, two, three].map(|c| CveId::new(c).unwrap()).into();
+    let asked: Vec<CveId> = [two, one, two, three]
+        .map(|c| CveId::new(c).unwrap())
+        .into();
     let rows = |asked: &[CveId]| store.read(|view| view.intel(asked));
     assert_eq!(
         rows(&asked),
-        [intel("epss", one, "e"), intel("kev", one, "1"), intel("kev", two, "1")]
+        [
+            intel("epss", one, "e"),
+            intel("kev", one, "1"),
+            intel("kev", two, "1")
+        ]
     );
     store.write(move |tx| {
         let rows = [intel("kev", two, "2"), intel("kev", three, "2")];
@@ -256,8 +287,13 @@ pub fn intel_is_replaced_whole_or_by_id<B: Backend>(place: &Path) {
             intel("kev", three, "2")
         ]
     );
-    store.write(move |tx| Ok(tx.put_intel("kev", true, &mut [intel("kev", three, "3")].into_iter())?));
-    assert_eq!(rows(&asked), [intel("epss", one, "e"), intel("kev", three, "3")]);
+    store.write(move |tx| {
+        Ok(tx.put_intel("kev", true, &mut [intel("kev", three, "3")].into_iter())?)
+    });
+    assert_eq!(
+        rows(&asked),
+        [intel("epss", one, "e"), intel("kev", three, "3")]
+    );
     let stray = store.submit(move |tx| {
         Ok(tx.put_intel("kev", true, &mut [intel("epss", one, "x")].into_iter())?)
     });
