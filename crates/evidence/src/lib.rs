@@ -1,1 +1,25 @@
-//! The read side over log entries.
+//! The read side over log entries: who decided what, on what basis, when, and whether the log
+//! proves it. [`why()`] tells the story of one change; [`verify_log`] and [`verify_folder`] check
+//! both logs whole, offline, from a pinned genesis.
+//!
+//! Nothing here is believed that an entry, a signature or a Merkle root does not prove: the roster
+//! is rebuilt from its chain, every statement, plan, notice, receipt and warrant is verified with
+//! the roster as it was then, and states follow the transition tables of `domain`. What does not
+//! hold is a [`Finding`], never skipped. Signatures are checked by `verify`, trees are built by
+//! `ledger`. Not here: SQL, policy evaluation, and any way to write.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+mod bounded;
+mod finding;
+mod folder;
+mod log;
+mod replay;
+mod source;
+
+pub use finding::{FINDINGS_MAX, Finding, FindingKind, Findings};
+pub use folder::{FolderError, FolderSource};
+pub use log::{LogReport, LogSummary, Progress, TrustedRoots, verify_folder, verify_log};
+pub use source::{Blob, LogName, Source, SourceError};
