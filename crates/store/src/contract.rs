@@ -211,7 +211,8 @@ pub trait Read {
         kind: &'static str,
         query: &DocumentQuery<'_>,
     ) -> Result<Vec<Document>, StoreError>;
-    /// How many hosts other changes have reserved.
+    /// How many hosts other changes have reserved. The edge of a sliding window is rounded outward
+    /// to the whole minute: it may count up to a minute longer, never shorter.
     fn reservations(
         &self,
         query: &ReservationQuery<'_>,

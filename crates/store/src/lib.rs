@@ -50,6 +50,6 @@ pub use fsck::{FsckReport, LogReport, fsck};
 pub use pending::Pending;
 pub use per_log::PerLog;
 pub use raw::RawCommits;
-pub use rebuild::{Apply, Difference, RebuildError, RebuildReport, rebuild};
+pub use rebuild::{Apply, Difference, Fold, RebuildError, RebuildReport, rebuild};
 pub use store::{Options, Signers, Store};
 pub use tables::blobs::BLOB_BYTES_MAX;

@@ -17,17 +17,17 @@ use crate::shared::{Published, Shared};
 use crate::tables::checkpoints::Note;
 use countersign_ledger::SignedCheckpoint;
 
-/// A committed state of the authorizations log, and the jobs whose answers wait for it.
-struct Committed {
-    state: Arc<Published>,
+/// Jobs whose answers wait until the log of this size is cosigned, or until then.
+struct Waiting {
+    size: u64,
     jobs: Vec<Box<dyn AnyJob>>,
     until: Instant,
 }
 
 enum Message {
-    Committed(Committed),
-    /// The size asked for, and the note with its cosignatures if there are any.
-    Asked(u64, Option<SignedCheckpoint>),
+    Committed(Arc<Published>, Waiting),
+    /// The note that was asked for, with its cosignatures, if there are any.
+    Asked(Option<SignedCheckpoint>),
     Close,
 }
 
@@ -62,7 +62,8 @@ impl ProofStage {
         let stage = Stage {
             shared,
             ask,
-            asking: false,
+            newest: None,
+            asked: None,
             waiting: VecDeque::new(),
             keep: Box::new(keep),
         };
@@ -78,13 +79,13 @@ impl ProofStage {
 
     /// Takes over the answers of a group that the authorizations log grew by.
     pub(crate) fn committed(&self, state: Arc<Published>, jobs: Vec<Box<dyn AnyJob>>) {
-        let committed = Message::Committed(Committed {
-            state,
+        let waiting = Waiting {
+            size: state.tree.size(),
             jobs,
             until: Instant::now() + self.deadline,
-        });
+        };
         // Where the stage is gone, the jobs are dropped, which answers them.
-        let _ = self.messages.send(committed);
+        let _ = self.messages.send(Message::Committed(state, waiting));
     }
 }
 
@@ -100,9 +101,12 @@ impl Drop for ProofStage {
 struct Stage {
     shared: Arc<Shared>,
     ask: Sender<Arc<Published>>,
-    asking: bool,
+    /// The newest committed state, until the cosigner is asked for it.
+    newest: Option<Arc<Published>>,
+    /// What the cosigner is asked for just now.
+    asked: Option<Arc<Published>>,
     /// In the order of commits, so of sizes and of deadlines.
-    waiting: VecDeque<Committed>,
+    waiting: VecDeque<Waiting>,
     keep: Box<dyn Fn(Note) + Send>,
 }
 
@@ -116,76 +120,78 @@ impl Stage {
                 }
             };
             match message {
-                Ok(Message::Committed(committed)) => self.waiting.push_back(committed),
-                Ok(Message::Asked(size, note)) => {
-                    self.asking = false;
-                    self.asked(size, note);
+                Ok(Message::Committed(state, waiting)) => {
+                    self.newest = Some(state);
+                    self.waiting.push_back(waiting);
                 }
+                Ok(Message::Asked(note)) => self.asked(note),
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => {
-                    while let Some(committed) = self.waiting.pop_front() {
-                        self.answer(committed);
-                    }
+                    self.answer_while(|_| true);
                     return;
                 }
             }
-            self.expire(Instant::now());
+            let now = Instant::now();
+            self.answer_while(|waiting| waiting.until <= now);
             self.ask_for_newest();
         }
     }
 
     fn ask_for_newest(&mut self) {
-        if let (false, Some(newest)) = (self.asking, self.waiting.back()) {
-            self.asking = self.ask.send(Arc::clone(&newest.state)).is_ok();
+        if self.asked.is_none()
+            && let Some(newest) = &self.newest
+            && self.ask.send(Arc::clone(newest)).is_ok()
+        {
+            self.asked = self.newest.take();
         }
     }
 
-    fn asked(&mut self, size: u64, note: Option<SignedCheckpoint>) {
+    fn asked(&mut self, note: Option<SignedCheckpoint>) {
+        let Some(state) = self.asked.take() else {
+            return;
+        };
+        let size = state.tree.size();
+        let cosigned = note.is_some();
         if let Some(note) = note {
-            let known = self.waiting.iter().map(|committed| &committed.state);
-            let published = self.shared.published(Log::Authorizations);
-            let state = known
-                .chain([&published])
-                .find(|state| state.tree.size() == size)
-                .map(|state| state.tree.clone());
             (self.keep)(Note {
                 signed: note.clone(),
-                cosigned: true,
+                cosigned,
             });
-            if let Some(tree) = state {
-                let cosigned = Published {
-                    tree,
-                    note,
-                    cosigned: true,
-                };
-                self.shared.publish(Log::Authorizations, Arc::new(cosigned));
-            }
+            let tree = state.tree.clone();
+            self.publish(Arc::new(Published {
+                tree,
+                note,
+                cosigned,
+            }));
+        } else {
+            self.publish(state);
         }
         // Cosigned or refused: either way these have their answer.
-        while let Some(first) = self.waiting.pop_front() {
-            if first.state.tree.size() > size {
-                self.waiting.push_front(first);
-                break;
+        self.settle_while(|waiting| waiting.size <= size);
+    }
+
+    /// Answers without a cosignature: what was committed last holds all of these.
+    fn answer_while(&mut self, done: impl Fn(&Waiting) -> bool) {
+        if self.waiting.front().is_some_and(&done) {
+            let last = self.newest.as_ref().or(self.asked.as_ref());
+            if let Some(last) = last {
+                self.publish(Arc::clone(last));
             }
-            self.answer(first);
+            self.settle_while(done);
         }
     }
 
-    fn expire(&mut self, now: Instant) {
-        while let Some(first) = self.waiting.pop_front() {
-            if first.until > now {
-                self.waiting.push_front(first);
-                break;
-            }
-            self.answer(first);
-        }
+    fn publish(&self, state: Arc<Published>) {
+        self.shared.publish(Log::Authorizations, state);
     }
 
-    /// What is published by now is at least this state, cosigned or not.
-    fn answer(&self, committed: Committed) {
-        self.shared.publish(Log::Authorizations, committed.state);
-        for job in committed.jobs {
-            job.settle();
+    fn settle_while(&mut self, done: impl Fn(&Waiting) -> bool) {
+        while let Some(waiting) = self.waiting.pop_front() {
+            if !done(&waiting) {
+                self.waiting.push_front(waiting);
+                return;
+            }
+            waiting.jobs.into_iter().for_each(AnyJob::settle);
         }
     }
 }
@@ -201,12 +207,11 @@ struct Asker {
 impl Asker {
     fn run(mut self, questions: &Receiver<Arc<Published>>) {
         while let Ok(state) = questions.recv() {
-            let size = state.tree.size();
             let note = catch_unwind(AssertUnwindSafe(|| self.cosigned(&state))).unwrap_or(None);
             if note.is_some() {
-                self.cosigned_size = size;
+                self.cosigned_size = state.tree.size();
             }
-            if self.answers.send(Message::Asked(size, note)).is_err() {
+            if self.answers.send(Message::Asked(note)).is_err() {
                 return;
             }
         }

@@ -42,3 +42,23 @@ impl RawCommits {
         Ok(transaction.commit()?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("raw.db");
+        let raw = RawCommits::create(&path).unwrap();
+        raw.commit([b"one".as_slice(), b"two"]).unwrap();
+        raw.commit([b"three".as_slice()]).unwrap();
+        let rows: String = Connection::open(&path)
+            .unwrap()
+            .query_row("SELECT group_concat(bytes) FROM rows", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(rows, "one,two,three");
+        assert!(RawCommits::create(&path).is_err());
+    }
+}

@@ -33,6 +33,9 @@ pub enum Apply {
     Yes,
 }
 
+/// Does to the projections what one entry of the authorizations log, with its index, does to them.
+pub type Fold<'a, E> = dyn FnMut(&mut dyn Write, u64, &[u8]) -> Result<(), E> + 'a;
+
 /// What a rebuild found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RebuildReport {
@@ -81,7 +84,7 @@ impl<E> From<rusqlite::Error> for RebuildError<E> {
 pub fn rebuild<E: From<StoreError>>(
     path: &Path,
     apply: Apply,
-    fold: &mut dyn FnMut(&mut dyn Write, u64, &[u8]) -> Result<(), E>,
+    fold: &mut Fold<'_, E>,
 ) -> Result<RebuildReport, RebuildError<E>> {
     let _lock = match apply {
         Apply::No => None,
@@ -119,7 +122,7 @@ pub fn rebuild<E: From<StoreError>>(
 fn fold_all<E: From<StoreError>>(
     copy: &Connection,
     size: u64,
-    fold: &mut dyn FnMut(&mut dyn Write, u64, &[u8]) -> Result<(), E>,
+    fold: &mut Fold<'_, E>,
 ) -> Result<(), RebuildError<E>> {
     let mut index = 0;
     while index < size {

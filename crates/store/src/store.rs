@@ -59,7 +59,7 @@ struct Queue {
 
 impl Store {
     /// Opens the store to write, creating it where there is none, and locks out other writers.
-    /// Files beside it: `lock`, `checkpoints.latest`, and SQLite's own.
+    /// Files beside it: `lock`, `checkpoints.latest`, and SQLite's own, so one store a folder.
     ///
     /// # Errors
     /// [`OpenError`] says which promise would not hold, and what to do.

@@ -96,6 +96,11 @@ impl Writer {
                         self.shared.stop(why);
                     }
                     self.shared.stop("it was closed".to_owned());
+                    // So that the database is whole in one file; where readers are in the way, the
+                    // next start does it.
+                    let _ = self
+                        .conn
+                        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
                     return;
                 }
                 // Never tried again: the disk may hold either state. The queue answers itself as

@@ -180,7 +180,7 @@ fn what_was_cosigned_stays_provable_while_the_witness_is_away() {
 #[test]
 fn a_slow_witness_holds_answers_up_to_the_deadline_and_not_the_writer() {
     let folder = tempfile::tempdir().unwrap();
-    let sleep = Duration::from_secs(3);
+    let sleep = Duration::from_secs(30);
     let witness = InProcess::new(Mood::Sleeps(sleep), Duration::from_millis(200));
     let store = open(folder.path(), &witness);
     let start = Instant::now();
