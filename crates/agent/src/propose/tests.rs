@@ -166,11 +166,20 @@ fn the_idempotency_key_is_of_finding_agent_and_day() {
 fn large_groups_are_cut_within_the_bounds() {
     let long = "h".repeat(90);
     let findings: Vec<Finding> = (0..700)
-        .map(|at| finding(&format!("{long}-{at:04}"), "openssl"))
+        .map(|at| {
+            let mut one = finding(&format!("{long}-{at:04}"), "openssl");
+            if at < 650 {
+                one.asset.environment = Environment::Production;
+            }
+            one
+        })
         .collect();
     let ranked = rank(&findings);
     let drafts = drafts(&ranked, Grouping::Waves);
     assert!(drafts.len() > 2);
+    // Lower environments come first, also over the cut.
+    let waves = signed(&drafts[0], 1).proposal.waves;
+    assert_eq!((waves.len(), waves[0].len()), (2, 50));
     let hosts: BTreeSet<HostId> = drafts
         .iter()
         .flat_map(|one| signed(one, 1).proposal.waves.concat())

@@ -92,6 +92,24 @@ fn hostile_values_stay_within_the_weights() {
     assert!(!said.contains('\n') && !said.contains('\u{202e}'), "{said}");
 }
 
+#[test]
+fn ties_are_broken_by_name_and_never_by_the_order_of_the_input() {
+    let mut first = finding("a-1", "zsh");
+    first.architecture = countersign_domain::Architecture::new("riscv64").unwrap();
+    let second = finding("b-1", "bash");
+    let third = finding("b-1", "curl");
+    // The same upgrade twice, equal in score, with another reason for what is missing.
+    let mut twin = third.clone();
+    twin.vulnerability.kev.value = Known::Missing("zzz".into());
+    let sorted = [first, second, third, twin];
+    let mut reversed = sorted.clone();
+    reversed.reverse();
+    for input in [&sorted, &reversed] {
+        let ranked: Vec<&Finding> = rank(input).iter().map(|one| one.finding).collect();
+        assert_eq!(ranked, sorted.iter().collect::<Vec<_>>());
+    }
+}
+
 fn fact<T: Clone + std::fmt::Debug>(
     value: impl Strategy<Value = T>,
 ) -> impl Strategy<Value = Fact<T>> {
