@@ -1,0 +1,15 @@
+//! The `countersign` program as a library, so that tests can drive it: surfaces that translate
+//! between people, HTTP and the gate, and never decide.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)
+)]
+
+pub mod ambient;
+pub mod api;
+pub mod cli;
+pub mod client;
+pub mod deployment;
+pub mod serve;
+pub mod signing;
+pub mod witness;

@@ -1,0 +1,137 @@
+//! Asks witnesses over HTTP to cosign a checkpoint (C2SP tlog-witness), all at once, each within a
+//! deadline. What their lines are worth is checked by the store, and by whoever relies on them.
+
+use crate::deployment::{DeploymentError, WitnessAddress};
+use countersign_domain::text::shown;
+use countersign_ledger::{AddCheckpoint, WitnessKey};
+use countersign_store::{CosignError, CosignRequest, Cosigner};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use ureq::Agent;
+
+/// How long answers of the gate wait for cosignatures.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// How long one request to a witness may take.
+const REQUEST_TIME: Duration = Duration::from_secs(2);
+/// The longest answer that is read, in bytes.
+const ANSWER_BYTES_MAX: u64 = 16 * 1024;
+/// Requests to one witness for one checkpoint: the second with the size that it named.
+const ATTEMPTS: usize = 2;
+
+/// The witnesses of a deployment.
+pub struct Cosigners {
+    agent: Agent,
+    keys: Vec<WitnessKey>,
+    places: Vec<Place>,
+}
+
+struct Place {
+    url: String,
+    /// The size that this witness saw last, as far as is known.
+    seen: AtomicU64,
+}
+
+impl Cosigners {
+    /// The witnesses at these addresses; none when there are none.
+    ///
+    /// # Errors
+    /// When a key is malformed.
+    pub fn new(addresses: &[WitnessAddress]) -> Result<Option<Self>, DeploymentError> {
+        if addresses.is_empty() {
+            return Ok(None);
+        }
+        let keys = addresses
+            .iter()
+            .map(|address| {
+                WitnessKey::parse(&address.vkey).map_err(|error| DeploymentError::Invalid {
+                    field: "witness.vkey",
+                    problem: error.to_string(),
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        let places = addresses
+            .iter()
+            .map(|address| Place {
+                url: format!("{}/add-checkpoint", address.url.trim_end_matches('/')),
+                seen: AtomicU64::new(u64::MAX),
+            })
+            .collect();
+        let agent = Agent::config_builder()
+            .timeout_global(Some(REQUEST_TIME))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None)
+            .build()
+            .new_agent();
+        Ok(Some(Self { agent, keys, places }))
+    }
+
+    fn ask(&self, place: &Place, request: &CosignRequest<'_>) -> Result<String, String> {
+        let mut old_size = match place.seen.load(Ordering::Relaxed) {
+            u64::MAX => request.old_size(),
+            seen => seen,
+        };
+        for _ in 0..ATTEMPTS {
+            let proof = request.consistency(old_size).map_err(|error| error.to_string())?;
+            let body = AddCheckpoint {
+                old_size,
+                proof,
+                checkpoint: request.checkpoint().clone(),
+            };
+            let mut answer = self
+                .agent
+                .post(&place.url)
+                .send(body.to_string())
+                .map_err(|error| error.to_string())?;
+            let status = answer.status().as_u16();
+            let text = answer
+                .body_mut()
+                .with_config()
+                .limit(ANSWER_BYTES_MAX)
+                .read_to_string()
+                .map_err(|error| error.to_string())?;
+            match status {
+                200 => {
+                    place.seen.store(request.checkpoint().claimed().size(), Ordering::Relaxed);
+                    return Ok(text);
+                }
+                409 => match text.trim().parse::<u64>() {
+                    Ok(size) => old_size = size,
+                    Err(_) => return Err(shown(text.trim(), 200)),
+                },
+                _ => return Err(format!("{status}: {}", shown(text.trim(), 200))),
+            }
+        }
+        Err("it saw other checkpoints meanwhile".into())
+    }
+}
+
+impl Cosigner for Cosigners {
+    fn witnesses(&self) -> &[WitnessKey] {
+        &self.keys
+    }
+
+    fn deadline(&self) -> Duration {
+        DEADLINE
+    }
+
+    fn cosign(&self, request: &CosignRequest<'_>) -> Result<String, CosignError> {
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let asking: Vec<_> = self
+                .places
+                .iter()
+                .map(|place| scope.spawn(|| self.ask(place, request).map_err(|why| format!("{}: {why}", place.url))))
+                .collect();
+            asking
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|_| Err("the request failed".into())))
+                .collect()
+        });
+        let (lines, failures): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+        if lines.is_empty() {
+            let failures: Vec<_> = failures.into_iter().filter_map(Result::err).collect();
+            return Err(CosignError(failures.join("; ")));
+        }
+        Ok(lines.into_iter().flatten().collect())
+    }
+}
