@@ -2,7 +2,12 @@
 //! between people, HTTP and the gate, and never decide.
 #![cfg_attr(
     test,
-    allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)
+    allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        missing_docs
+    )
 )]
 
 pub mod ambient;
@@ -10,6 +15,7 @@ pub mod api;
 pub mod cli;
 pub mod client;
 pub mod deployment;
+pub mod quickstart;
 pub mod serve;
 pub mod signing;
 pub mod witness;

@@ -60,6 +60,9 @@ pub struct RunArguments {
     /// Stop when nothing remains to be done
     #[arg(long)]
     once: bool,
+    /// Observe and prepare, but redeem nothing: what is authorized is left for a later run
+    #[arg(long)]
+    prepare_only: bool,
 }
 
 /// Arguments of `observe` and `status`.
@@ -128,7 +131,9 @@ pub fn run(command: Command) -> ExitCode {
 /// The system's clock. The only place of this crate that reads it for a decision.
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let millis = since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    let millis = since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    });
     Timestamp::from_unix_millis(millis)
 }
 
@@ -156,7 +161,10 @@ fn run_enroll(arguments: &EnrollArguments) -> Result<(), Failure> {
     if enrolled.admitted {
         eprintln!("this host is in the roster");
     } else {
-        eprintln!("to have this host admitted, a named human runs:\n  {}", enrolled.command);
+        eprintln!(
+            "to have this host admitted, a named human runs:\n  {}",
+            enrolled.command
+        );
     }
     Ok(())
 }
@@ -168,6 +176,9 @@ fn run_loop(arguments: &RunArguments) -> Result<(), Failure> {
         progress: Progress::new(&tell),
     };
     let mut host = Host::open(config, world)?;
+    if arguments.prepare_only {
+        host = host.preparing_only();
+    }
     if !arguments.once {
         host.run(world, &mut rand::rngs::OsRng);
     }
@@ -192,7 +203,9 @@ fn run_observe(arguments: &ShowArguments) -> Result<(), Failure> {
             countersign_domain::observation::CveCoverage::Read { ids } => {
                 format!("{} CVE ids", ids.len())
             }
-            countersign_domain::observation::CveCoverage::Unknown { .. } => "CVE ids unknown".into(),
+            countersign_domain::observation::CveCoverage::Unknown { .. } => {
+                "CVE ids unknown".into()
+            }
         };
         println!(
             "{} {} → {}{}, {cves}, pulls in {}, rollback {}",
@@ -232,7 +245,11 @@ fn run_status(arguments: &ShowArguments) -> Result<(), Failure> {
         println!("{}", serde_json::to_string_pretty(&all)?);
         return Ok(());
     }
-    println!("{}: {} warrants used or refused", config.host, executions.len());
+    println!(
+        "{}: {} warrants used or refused",
+        config.host,
+        executions.len()
+    );
     for execution in state.executions() {
         let ending = execution
             .settlement
@@ -252,7 +269,11 @@ fn run_check(arguments: &CheckArguments) -> Result<(), Failure> {
         config.host,
         config.deployment,
         config.checks.len(),
-        if config.apt.execute { "executes" } else { "only observes" }
+        if config.apt.execute {
+            "executes"
+        } else {
+            "only observes"
+        }
     );
     Ok(())
 }

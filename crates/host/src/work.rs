@@ -2,13 +2,15 @@
 //! asked, redeem what is authorized, act. The gate says what there is to do; whether it is done is
 //! decided here, by what this host verified itself.
 
+mod redeem;
+
 use crate::act::{ActError, Executor};
 use crate::apt::{Apt, AptError};
-use crate::client::{Caller, Client, ClientError, Redemption, ToPrepare, ToRedeem, Unsettled};
+use crate::client::{Caller, Client, ClientError, ToPrepare};
 use crate::config::Config;
 use crate::durable;
 use crate::enroll::{EnrollError, sync};
-use crate::journal::{Journal, JournalError, Record};
+use crate::journal::{Journal, JournalError};
 use crate::key::{HostKey, KeyError};
 use crate::progress::Progress;
 use crate::seen::{Seen, SeenError};
@@ -16,9 +18,9 @@ use crate::{observe, prepare};
 use countersign_domain::canonical::{self, CanonicalError};
 use countersign_domain::jws::{OBSERVATION_TYP, PLAN_TYP};
 use countersign_domain::text::shown;
-use countersign_domain::{ChangeId, Digest, Nonce, PreparedPlan, Timestamp};
-use countersign_verify::handover::{self, HostPins, HostView};
+use countersign_domain::{ChangeId, Digest, PreparedPlan, Timestamp};
 use rand::RngCore;
+use redeem::Redeemed;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -68,7 +70,9 @@ pub enum WorkError {
         source: std::io::Error,
     },
     /// The roster does not hold this host's key.
-    #[error("the roster (version {version}) does not hold this host's key; a named human has to run `{command}`")]
+    #[error(
+        "the roster (version {version}) does not hold this host's key; a named human has to run `{command}`"
+    )]
     NotAdmitted {
         /// The roster's version.
         version: u64,
@@ -92,6 +96,10 @@ pub struct Host {
     observed_at: Option<Timestamp>,
     /// Changes that were refused in this run, and why.
     refused: BTreeMap<ChangeId, String>,
+    /// True when a warrant was refused in the last round: the gate wants it settled in the next.
+    refused_just_now: bool,
+    /// Redeems nothing: authorizations are left for a later run.
+    prepares_only: bool,
 }
 
 /// What a run did.
@@ -150,9 +158,18 @@ impl Host {
             client,
             observed_at: None,
             refused: BTreeMap::new(),
+            refused_just_now: false,
+            prepares_only: false,
         };
         host.executor(world, &|_, _| false).recover()?;
         Ok(host)
+    }
+
+    /// From now on observes and prepares only; what is authorized is left for a later run.
+    #[must_use]
+    pub fn preparing_only(mut self) -> Self {
+        self.prepares_only = true;
+        self
     }
 
     /// Works until nothing remains to be done.
@@ -172,7 +189,7 @@ impl Host {
             total.unprepared += round.unprepared;
             total.executed += round.executed;
             total.refused += round.refused;
-            if round.acted() == 0 {
+            if round.acted() == 0 && !self.refused_just_now {
                 return Ok(total);
             }
         }
@@ -220,6 +237,7 @@ impl Host {
 
     fn round(&mut self, world: World<'_>, rng: &mut dyn RngCore) -> Result<Summary, WorkError> {
         let mut summary = Summary::default();
+        self.refused_just_now = false;
         sync(&self.client, &mut self.seen)?;
         let admitted = self.seen.roster().hosts.get(&self.config.host);
         if admitted != Some(&self.key.public_key()) {
@@ -246,13 +264,17 @@ impl Host {
             }
         }
         for task in &work.redeem {
-            if self.refused.contains_key(&task.change) {
+            if self.prepares_only || self.refused.contains_key(&task.change) {
                 continue;
             }
-            if self.redeem(world, rng, task)? {
-                summary.executed += 1;
-                // What was observed before is no longer so.
-                self.observed_at = None;
+            match self.redeem(world, rng, task)? {
+                Redeemed::Executed => {
+                    summary.executed += 1;
+                    // What was observed before is no longer so.
+                    self.observed_at = None;
+                }
+                Redeemed::Refused => self.refused_just_now = true,
+                Redeemed::NotNow => {}
             }
         }
         for task in &work.unsettled {
@@ -287,7 +309,8 @@ impl Host {
                     .progress
                     .line(format!("`{}` cannot be prepared: {why}", task.change));
                 let why = shown(&why, 250);
-                self.client.unprepared(self.caller(world), &task.change, &why)?;
+                self.client
+                    .unprepared(self.caller(world), &task.change, &why)?;
                 return Ok(false);
             }
         };
@@ -295,7 +318,8 @@ impl Host {
         durable::replace(&path, &canonical::to_bytes(&plan)?)
             .map_err(|source| WorkError::Io { path, source })?;
         let signed = self.key.sign(PLAN_TYP, &plan)?;
-        self.client.prepared(self.caller(world), &task.change, &signed)?;
+        self.client
+            .prepared(self.caller(world), &task.change, &signed)?;
         world.progress.line(format!(
             "prepared `{}`: {} transitions, rollback {}",
             task.change,
@@ -305,7 +329,11 @@ impl Host {
         Ok(true)
     }
 
-    fn prepared(&self, world: World<'_>, task: &ToPrepare) -> Result<(PreparedPlan, Digest), String> {
+    fn prepared(
+        &self,
+        world: World<'_>,
+        task: &ToPrepare,
+    ) -> Result<(PreparedPlan, Digest), String> {
         let proposal = countersign_verify::proposal::verify(&task.proposal, self.seen.roster())
             .map_err(|error| error.to_string())?;
         if ChangeId::from_proposal(proposal.digest()) != task.change {
@@ -325,180 +353,9 @@ impl Host {
 
     fn plan_path(&self, digest: &Digest) -> PathBuf {
         let name = digest.to_string().replace("sha256:", "");
-        self.config.state_dir.join("plans").join(format!("{name}.json"))
-    }
-
-    /// True when the warrant was acted on, to whatever end.
-    fn redeem(
-        &mut self,
-        world: World<'_>,
-        rng: &mut dyn RngCore,
-        task: &ToRedeem,
-    ) -> Result<bool, WorkError> {
-        if !self.config.apt.execute {
-            // It would only be refused; the gate lets it expire.
-            self.refuse_for_now(world, &task.change, "this host only observes".into());
-            return Ok(false);
-        }
-        let plan = match durable::read_bounded(&self.plan_path(&task.plan), PLAN_BYTES_MAX)
-            .map_err(|error| error.to_string())
-            .and_then(|bytes| {
-                canonical::from_bytes::<PreparedPlan>(&bytes).map_err(|error| error.to_string())
-            }) {
-            Ok(plan) => plan,
-            Err(problem) => {
-                let why = format!("this host does not hold plan `{}`: {problem}", task.plan);
-                self.refuse_for_now(world, &task.change, why);
-                return Ok(false);
-            }
-        };
-        let mut bytes = [0_u8; 16];
-        rng.fill_bytes(&mut bytes);
-        let redemption = Redemption {
-            nonce: Nonce::from_random(bytes),
-            checkpoint_size: self.seen.checkpoint().map_or(0, |checkpoint| checkpoint.size),
-            roster_version: self.seen.roster().version,
-        };
-        let redeemed = self
-            .client
-            .redeem(self.caller(world), &task.change, &redemption);
-        let handover = match redeemed {
-            Ok(handover) => handover,
-            Err(error @ ClientError::Refused { status: 400..=499, .. }) => {
-                self.refuse_for_now(world, &task.change, error.to_string());
-                return Ok(false);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        self.seen.extend(&handover.roster)?;
-        let pins = self.pins();
-        let view = HostView {
-            host: &self.config.host,
-            roster: self.seen.roster(),
-            pins: &pins,
-            own_plan_digest: &task.plan,
-            nonce: &redemption.nonce,
-            last_checkpoint: self.seen.checkpoint(),
-            last_halt_epoch: self.seen.halt_epoch(),
-            now: (world.clock)(),
-        };
-        let permit = match handover::verify(&handover, &view) {
-            Ok(permit) => permit,
-            Err(refusal) => {
-                self.refuse_for_now(world, &task.change, format!("refused: {refusal}"));
-                return Ok(false);
-            }
-        };
-        // INVARIANT (11): what was believed is durable before anything rests on it.
-        self.seen.advance(permit.checkpoint(), permit.halt_epoch())?;
-        world.progress.line(format!(
-            "warrant for `{}` verified: log entry {}, {} on {}",
-            task.change,
-            permit.log_index(),
-            permit.warrant().basis.decision.as_str(),
-            permit.warrant().basis.rules.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-        ));
-        let client = Client::new(&self.config.server)?;
-        let caller_key = HostKey::load(&self.config.key_path(), self.config.host.clone())?;
-        let deployment = self.config.deployment.clone();
-        let notify = |change: &ChangeId, notice: &str| {
-            let caller = Caller {
-                key: &caller_key,
-                deployment: &deployment,
-                now: (world.clock)(),
-            };
-            client.started(caller, change, notice).is_ok()
-        };
-        let receipt = self
-            .executor(world, &notify)
-            .execute(&permit, &handover.warrant, &plan);
-        match receipt {
-            Ok(receipt) => {
-                world
-                    .progress
-                    .line(format!("`{}`: {}", task.change, receipt.ending.as_str()));
-                self.deliver(world)?;
-                Ok(true)
-            }
-            // One spend: nothing happened, and the receipt of the first time stands.
-            Err(ActError::Journal(JournalError::State(error))) => {
-                self.refuse_for_now(world, &task.change, error.to_string());
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn refuse_for_now(&mut self, world: World<'_>, change: &ChangeId, why: String) {
-        world.progress.line(format!("`{change}` not acted on: {why}"));
-        self.refused.insert(change.clone(), why);
-    }
-
-    fn pins(&self) -> HostPins {
-        let pins = &self.config.pins;
-        HostPins {
-            tier: pins.tier,
-            trial: pins.trial,
-            required_humans: pins.required_humans.clone(),
-            witness_quorum: pins.witness_quorum,
-            lease_seconds_max: i64::from(pins.lease_seconds_max),
-            clock_skew_seconds_max: i64::from(pins.clock_skew_seconds_max),
-        }
-    }
-
-    /// A warrant that the gate wants settled: one that this host has an end for is delivered again,
-    /// one that it never acted on and will not is settled as never started.
-    fn settle_unsettled(
-        &mut self,
-        world: World<'_>,
-        redeemable: &[ToRedeem],
-        task: &Unsettled,
-    ) -> Result<bool, WorkError> {
-        if let Some(known) = self.journal.state().get(&task.warrant) {
-            if let Some(settlement) = known.settlement.clone() {
-                let caller = self.caller(world);
-                self.client.settled(caller, &task.change, &settlement.receipt)?;
-            }
-            return Ok(false);
-        }
-        let why = match self.refused.get(&task.change) {
-            Some(why) => why.clone(),
-            None if redeemable.iter().any(|one| one.change == task.change) => return Ok(false),
-            None => "this host has no record of that warrant, and will not act on it".into(),
-        };
-        self.executor(world, &|_, _| false)
-            .refuse(&task.change, task.warrant, &why)?;
-        Ok(true)
-    }
-
-    /// Hands over notices and receipts that the gate does not have yet, in that order.
-    fn deliver(&mut self, world: World<'_>) -> Result<(), WorkError> {
-        let waiting: Vec<_> = self.journal.state().undelivered().cloned().collect();
-        for execution in waiting {
-            let caller = self.caller(world);
-            if let Some(intended) = &execution.intended
-                && !intended.notice_delivered
-            {
-                match self.client.started(caller, &execution.change, &intended.notice) {
-                    Ok(()) => {
-                        let warrant = execution.warrant;
-                        self.journal.append(Record::NoticeDelivered { warrant })?;
-                    }
-                    // It may be too late for a notice; the receipt tells the same.
-                    Err(ClientError::Refused { status: 400..=499, .. }) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            let Some(settlement) = &execution.settlement else {
-                continue;
-            };
-            let caller = self.caller(world);
-            self.client
-                .settled(caller, &execution.change, &settlement.receipt)?;
-            self.journal.append(Record::ReceiptDelivered {
-                warrant: execution.warrant,
-            })?;
-        }
-        Ok(())
+        self.config
+            .state_dir
+            .join("plans")
+            .join(format!("{name}.json"))
     }
 }

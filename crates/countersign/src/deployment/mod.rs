@@ -18,7 +18,7 @@ mod running;
 
 pub use config::{Config, FORM, WitnessAddress};
 pub use error::DeploymentError;
-pub use found::{Founding, NewPerson};
+pub use found::{Founding, LISTEN, NewPerson};
 pub use running::ServerFile;
 
 use crate::ambient;
@@ -59,7 +59,10 @@ impl OperatorToken {
         if token.len() == 64 && token.bytes().all(|b| b.is_ascii_hexdigit()) {
             Ok(Self(token.to_owned()))
         } else {
-            Err(DeploymentError::damaged(path, "expected a token of 64 hex digits"))
+            Err(DeploymentError::damaged(
+                path,
+                "expected a token of 64 hex digits",
+            ))
         }
     }
 }
@@ -74,7 +77,11 @@ impl std::fmt::Debug for OperatorToken {
 /// `~/.local/share/countersign`. None where there is no home either.
 #[must_use]
 pub fn default_dir() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     set("COUNTERSIGN_DIR")
         .or_else(|| set("XDG_DATA_HOME").map(|home| home.join("countersign")))
         .or_else(|| set("HOME").map(|home| home.join(".local/share/countersign")))
@@ -93,7 +100,10 @@ impl Deployment {
         let database = dir.join(DATABASE);
         // The store would found an empty one: a deployment without its log is damaged, not new.
         if !database.is_file() {
-            return Err(DeploymentError::damaged(&database, "it is missing; restore it from the newest backup"));
+            return Err(DeploymentError::damaged(
+                &database,
+                "it is missing; restore it from the newest backup",
+            ));
         }
         let cosigner = Cosigners::new(&config.witnesses)?;
         let options = Options {

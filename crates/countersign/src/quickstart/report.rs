@@ -1,0 +1,270 @@
+//! What the quickstart found: one JSON document for scripts, a table for people.
+
+use super::QuickstartError;
+use super::host::HostProcess;
+use super::person::Human;
+use crate::serve::Running;
+use comfy_table::{ContentArrangement, Table, presets};
+use countersign_domain::decision::Outcome;
+use countersign_domain::text::shown;
+use countersign_domain::{
+    ChangeId, ChangeState, Digest, ExecutionState, HostId, PersonId, RuleId, Timestamp,
+};
+use countersign_gate::view::ChangeView;
+use serde::Serialize;
+use std::path::Path;
+
+/// The document.
+#[derive(Debug, Serialize)]
+pub(super) struct Document {
+    deployment: String,
+    genesis: Digest,
+    trial: bool,
+    host: HostId,
+    policy: PolicyPart,
+    changes: Vec<ChangePart>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plain_apt: Option<PlainApt>,
+}
+
+#[derive(Debug, Serialize)]
+struct PolicyPart {
+    digest: Digest,
+    version: u64,
+    signed_by: Vec<PersonId>,
+    signed_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+struct ChangePart {
+    id: ChangeId,
+    package: String,
+    from: Option<String>,
+    to: String,
+    outcome: Option<Outcome>,
+    rule: Option<RuleId>,
+    rules: Vec<RuleId>,
+    reasons: Vec<String>,
+    state: ChangeState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    review_due_at: Option<Timestamp>,
+    executions: Vec<ExecutionPart>,
+}
+
+#[derive(Debug, Serialize)]
+struct ExecutionPart {
+    host: HostId,
+    state: ExecutionState,
+    notes: Vec<String>,
+}
+
+/// What a plain `apt-get` without a warrant came to.
+#[derive(Debug, Serialize)]
+pub(super) struct PlainApt {
+    pub(super) command: String,
+    pub(super) refused: bool,
+    pub(super) exit_code: Option<i32>,
+    pub(super) said: String,
+}
+
+impl Document {
+    /// Reads it from the gate.
+    pub(super) fn gather(
+        server: &Running,
+        host: &HostProcess,
+        plain_apt: Option<PlainApt>,
+    ) -> Result<Self, QuickstartError> {
+        let gate = server.deployment().gate();
+        let world = gate.world()?;
+        let record = &world.policy()?.record;
+        let mut changes = gate.changes(&[], None, 1000)?;
+        changes.reverse();
+        Ok(Self {
+            deployment: world.roster.deployment.to_string(),
+            genesis: world.roster.genesis,
+            trial: world.roster.trial,
+            host: host.host.clone(),
+            policy: PolicyPart {
+                digest: record.policy,
+                version: record.version,
+                signed_by: record
+                    .signers
+                    .iter()
+                    .map(|signer| signer.person.clone())
+                    .collect(),
+                signed_at: record.signers.iter().map(|signer| signer.at).max(),
+            },
+            changes: changes.into_iter().map(change).collect(),
+            plain_apt,
+        })
+    }
+}
+
+fn change(view: ChangeView) -> ChangePart {
+    let package = view.packages.first();
+    let mut reasons: Vec<String> = view
+        .reasons
+        .iter()
+        .map(|reason| reason.text.clone())
+        .collect();
+    reasons.extend(view.closed);
+    ChangePart {
+        id: view.id,
+        package: package
+            .map(|package| package.name.to_string())
+            .unwrap_or_default(),
+        from: package.and_then(|package| package.from.as_ref().map(ToString::to_string)),
+        to: package
+            .map(|package| package.to.to_string())
+            .unwrap_or_default(),
+        outcome: view.outcome,
+        rule: view.rules.first().cloned(),
+        rules: view.rules,
+        reasons,
+        state: view.state,
+        review_due_at: view.review_due_at,
+        executions: view
+            .executions
+            .into_iter()
+            .map(|execution| ExecutionPart {
+                host: execution.host,
+                state: execution.state,
+                notes: execution.notes,
+            })
+            .collect(),
+    }
+}
+
+/// The document as JSON.
+pub(super) fn json(document: &Document) -> String {
+    // INVARIANT: plain strings, numbers and lists, which always serialise.
+    serde_json::to_string_pretty(document).unwrap_or_default()
+}
+
+/// The table, and what is worth typing next.
+pub(super) fn print(document: &Document, dir: &Path, dir_was_named: bool, human: &Human) {
+    let signed_at = document
+        .policy
+        .signed_at
+        .map(|at| at.to_string())
+        .unwrap_or_default();
+    let of = |outcome: Option<Outcome>| {
+        document
+            .changes
+            .iter()
+            .filter(move |one| one.outcome == outcome)
+    };
+    let sections = [
+        (Some(Outcome::Allow), "run by themselves"),
+        (Some(Outcome::Ask), "wait for a human"),
+        (
+            Some(Outcome::Escalate),
+            "were escalated: outside what the policy foresaw",
+        ),
+        (Some(Outcome::Deny), "were denied"),
+        (None, "could not be prepared"),
+    ];
+    for (outcome, words) in sections {
+        let count = of(outcome).count();
+        if count == 0 {
+            continue;
+        }
+        println!("\n{count} {words}");
+        if outcome == Some(Outcome::Allow) {
+            println!(
+                "under the rules named, in policy version {} signed by {} at {signed_at}",
+                document.policy.version, human.name
+            );
+        }
+        println!("{}", table(of(outcome)));
+    }
+    if document.changes.is_empty() {
+        println!(
+            "\nNothing is pending on this machine. `countersign quickstart --sandbox --fresh` shows a full run."
+        );
+    }
+    if let Some(plain) = &document.plain_apt {
+        let verdict = if plain.refused {
+            "refused by the hook"
+        } else {
+            "NOT refused"
+        };
+        println!("\nplain `{}` without a warrant: {verdict}", plain.command);
+    }
+    next_commands(document, dir, dir_was_named);
+}
+
+fn table<'a>(changes: impl Iterator<Item = &'a ChangePart>) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(["change", "package", "from → to", "rule", "now", "why"]);
+    for change in changes {
+        let rules: Vec<_> = change.rules.iter().map(RuleId::as_str).collect();
+        let from = change.from.as_deref().unwrap_or("–");
+        table.add_row([
+            change.id.to_string(),
+            change.package.clone(),
+            format!("{from} → {}", change.to),
+            rules.join(", "),
+            standing(change),
+            shown(change.reasons.first().map_or("", String::as_str), 160),
+        ]);
+    }
+    table
+}
+
+/// Where a change stands, and how it ended on its host.
+fn standing(change: &ChangePart) -> String {
+    let ended: Vec<String> = change
+        .executions
+        .iter()
+        .filter(|execution| execution.state != ExecutionState::Waiting)
+        .map(|execution| execution.state.to_string())
+        .collect();
+    if ended.is_empty() {
+        change.state.to_string()
+    } else {
+        format!("{}; {}", ended.join(", "), change.state)
+    }
+}
+
+fn next_commands(document: &Document, dir: &Path, dir_was_named: bool) {
+    let program = std::env::current_exe().map_or_else(
+        |_| "countersign".to_owned(),
+        |path| {
+            let here = std::env::current_dir().unwrap_or_default();
+            match path.strip_prefix(&here) {
+                Ok(relative) => format!("./{}", relative.display()),
+                Err(_) => path.display().to_string(),
+            }
+        },
+    );
+    let option = if dir_was_named {
+        format!(" --dir {}", dir.display())
+    } else {
+        String::new()
+    };
+    let first = |wanted: &[ChangeState]| {
+        document
+            .changes
+            .iter()
+            .find(|change| wanted.contains(&change.state))
+    };
+    let why = first(&[
+        ChangeState::ReviewDue,
+        ChangeState::Settled,
+        ChangeState::Authorized,
+    ])
+    .or(document.changes.first());
+    let waiting = first(&[ChangeState::AwaitingApproval, ChangeState::Escalated]);
+    println!("\nNext:");
+    if let Some(change) = why {
+        println!("  {program} why {}{option}", change.id);
+    }
+    if let Some(change) = waiting {
+        println!("  {program} approve {}{option}", change.id);
+    }
+    println!("  {program} log verify{option}");
+}
