@@ -24,7 +24,7 @@ pub enum ArtifactError {
         source: io::Error,
     },
     /// The bytes are not those that were named.
-    #[error("artifact `{path}` has digest `{found}`, not `{expected}`; it was swapped or damaged; prepare the change again", path = .path.display())]
+    #[error("artifact was swapped or damaged: `{path}` has digest `{found}`, not `{expected}`; prepare the change again", path = .path.display())]
     Digest {
         /// Where.
         path: PathBuf,

@@ -38,7 +38,10 @@ pub fn run_all<'a>(config: &Config, names: impl IntoIterator<Item = &'a CheckNam
 /// Runs several after a change: a service may need a moment, so checks that ask it over the network
 /// are asked again until their own time limit has passed.
 #[must_use]
-pub fn settle_all<'a>(config: &Config, names: impl IntoIterator<Item = &'a CheckName>) -> Vec<Health> {
+pub fn settle_all<'a>(
+    config: &Config,
+    names: impl IntoIterator<Item = &'a CheckName>,
+) -> Vec<Health> {
     names
         .into_iter()
         .map(|name| {
@@ -121,7 +124,9 @@ fn http(url: &str, limit: Duration) -> Result<String, String> {
 }
 
 fn tcp(address: &str, limit: Duration) -> Result<String, String> {
-    let addresses = address.to_socket_addrs().map_err(|error| error.to_string())?;
+    let addresses = address
+        .to_socket_addrs()
+        .map_err(|error| error.to_string())?;
     let mut problem = "the name has no address".to_owned();
     for address in addresses.take(4) {
         match TcpStream::connect_timeout(&address, limit) {
@@ -144,7 +149,9 @@ mod tests {
     #[test]
     fn commands_pass_by_exit_status_only() {
         assert!(run_one(&check("command = ['/bin/true']")).is_ok());
-        let error = run_one(&check("command = ['/bin/sh', '-c', 'echo down >&2; exit 3']"));
+        let error = run_one(&check(
+            "command = ['/bin/sh', '-c', 'echo down >&2; exit 3']",
+        ));
         assert!(error.unwrap_err().contains("down"));
         assert!(run_one(&check("command = ['/no/such']")).is_err());
         let slow = check("command = ['/bin/sleep', '60']\ntimeout_seconds = 1");
@@ -159,7 +166,10 @@ mod tests {
             for status in ["200 OK", "503 Down"] {
                 let (mut stream, _) = listener.accept().unwrap();
                 let _ = stream.read(&mut [0; 1024]);
-                let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                );
             }
         });
         let url = format!("http = 'http://{address}/health'\ntimeout_seconds = 5");

@@ -1,11 +1,14 @@
 //! The gate's HTTP API as a host uses it: bounded bodies, deadlines, no redirects, https only except
 //! on loopback. What comes back is not believed here; `work` verifies it.
 
+mod wire;
+
+pub use wire::{Deployment, Redemption, RosterPage, ToPrepare, ToRedeem, Unsettled, Work};
+
 use crate::key::{HostKey, KeyError};
 use countersign_domain::lease::Handover;
-use countersign_domain::roster::SignedRosterChange;
 use countersign_domain::text::shown;
-use countersign_domain::{ChangeId, DeploymentId, Digest, Nonce, Timestamp};
+use countersign_domain::{ChangeId, DeploymentId, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -46,7 +49,9 @@ pub enum ClientError {
     #[error("server `{0}` is not taken: use `https://`; `http://` on loopback only")]
     Server(String),
     /// No answer.
-    #[error("gate `{server}` does not answer: {problem}; hint: is `countersign serve` running there?")]
+    #[error(
+        "gate `{server}` does not answer: {problem}; hint: is `countersign serve` running there?"
+    )]
     Unreachable {
         /// Which.
         server: String,
@@ -62,7 +67,9 @@ pub enum ClientError {
         problem: Problem,
     },
     /// An answer that is not understood.
-    #[error("gate answered `{path}` in a form that is not understood: {problem}; hint: is it a newer version?")]
+    #[error(
+        "gate answered `{path}` in a form that is not understood: {problem}; hint: is it a newer version?"
+    )]
     Form {
         /// What was asked.
         path: String,
@@ -96,78 +103,6 @@ fn in_words(problem: &Problem) -> String {
     text
 }
 
-/// `GET /deployment`: what anybody may know.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Deployment {
-    /// Its name.
-    pub deployment: DeploymentId,
-    /// True in a trial.
-    pub trial: bool,
-    /// Digest of the roster's first change; compared with the pinned one, never trusted.
-    pub genesis: Digest,
-    /// The roster's version.
-    pub roster_version: u64,
-}
-
-/// `GET /roster`: a piece of the chain.
-#[derive(Debug, Clone, Deserialize)]
-pub struct RosterPage {
-    /// The version at the gate.
-    pub version: u64,
-    /// Changes after the one that was named.
-    pub changes: Vec<SignedRosterChange>,
-}
-
-/// A proposal to prepare.
-#[derive(Debug, Clone, Deserialize)]
-pub struct ToPrepare {
-    /// The change.
-    pub change: ChangeId,
-    /// The proposal as the agent signed it.
-    pub proposal: String,
-}
-
-/// A change to redeem.
-#[derive(Debug, Clone, Deserialize)]
-pub struct ToRedeem {
-    /// The change.
-    pub change: ChangeId,
-    /// The digest of this host's plan.
-    pub plan: Digest,
-}
-
-/// A warrant that the gate has no receipt for.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Unsettled {
-    /// The change.
-    pub change: ChangeId,
-    /// The warrant.
-    pub warrant: Digest,
-}
-
-/// `GET /hosts/{host}/work`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Work {
-    /// Proposals to prepare.
-    pub prepare: Vec<ToPrepare>,
-    /// Changes to redeem.
-    pub redeem: Vec<ToRedeem>,
-    /// Warrants to settle.
-    pub unsettled: Vec<Unsettled>,
-}
-
-/// A redemption.
-#[derive(Debug, Clone, Serialize)]
-pub struct Redemption {
-    /// Fresh, for the lease.
-    pub nonce: Nonce,
-    /// The size of the last checkpoint that this host believed; 0 for none.
-    pub checkpoint_size: u64,
-    /// The roster version that this host knows.
-    pub roster_version: u64,
-}
-
 /// Checks that a server's address is one that a host talks to.
 ///
 /// # Errors
@@ -182,7 +117,10 @@ pub fn check_server(server: &str) -> Result<(), ClientError> {
         };
         !authority.contains('@') && (host == "localhost" || host == "127.0.0.1" || host == "::1")
     };
-    match (server.strip_prefix("https://"), server.strip_prefix("http://")) {
+    match (
+        server.strip_prefix("https://"),
+        server.strip_prefix("http://"),
+    ) {
         (Some(rest), _) if !rest.is_empty() && !rest.contains('@') => Ok(()),
         (None, Some(rest)) if plain(rest) => Ok(()),
         (Some(_) | None, _) => Err(wrong()),
@@ -247,9 +185,13 @@ impl Client {
     /// # Errors
     /// When the gate does not take it.
     pub fn observed(&self, caller: Caller<'_>, observation: &str) -> Result<(), ClientError> {
-        let path = format!("/hosts/{}/observations", segment(caller.key.host().as_str()));
+        let path = format!(
+            "/hosts/{}/observations",
+            segment(caller.key.host().as_str())
+        );
         let body = serde_json::json!({ "observation": observation });
-        self.post(&path, caller, &body).map(|_: serde_json::Value| ())
+        self.post(&path, caller, &body)
+            .map(|_: serde_json::Value| ())
     }
 
     /// What there is to do.
@@ -265,16 +207,36 @@ impl Client {
     ///
     /// # Errors
     /// When the gate does not take it.
-    pub fn prepared(&self, caller: Caller<'_>, change: &ChangeId, plan: &str) -> Result<(), ClientError> {
-        self.change(caller, change, "plans", &serde_json::json!({ "plan": plan }))
+    pub fn prepared(
+        &self,
+        caller: Caller<'_>,
+        change: &ChangeId,
+        plan: &str,
+    ) -> Result<(), ClientError> {
+        self.change(
+            caller,
+            change,
+            "plans",
+            &serde_json::json!({ "plan": plan }),
+        )
     }
 
     /// Says that this host cannot prepare.
     ///
     /// # Errors
     /// When the gate does not take it.
-    pub fn unprepared(&self, caller: Caller<'_>, change: &ChangeId, why: &str) -> Result<(), ClientError> {
-        self.change(caller, change, "unprepared", &serde_json::json!({ "why": why }))
+    pub fn unprepared(
+        &self,
+        caller: Caller<'_>,
+        change: &ChangeId,
+        why: &str,
+    ) -> Result<(), ClientError> {
+        self.change(
+            caller,
+            change,
+            "unprepared",
+            &serde_json::json!({ "why": why }),
+        )
     }
 
     /// Redeems: asks for the warrant, with its proof and a fresh lease.
@@ -295,16 +257,36 @@ impl Client {
     ///
     /// # Errors
     /// When the gate does not take it.
-    pub fn started(&self, caller: Caller<'_>, change: &ChangeId, notice: &str) -> Result<(), ClientError> {
-        self.change(caller, change, "started", &serde_json::json!({ "notice": notice }))
+    pub fn started(
+        &self,
+        caller: Caller<'_>,
+        change: &ChangeId,
+        notice: &str,
+    ) -> Result<(), ClientError> {
+        self.change(
+            caller,
+            change,
+            "started",
+            &serde_json::json!({ "notice": notice }),
+        )
     }
 
     /// Hands in a receipt.
     ///
     /// # Errors
     /// When the gate does not take it.
-    pub fn settled(&self, caller: Caller<'_>, change: &ChangeId, receipt: &str) -> Result<(), ClientError> {
-        self.change(caller, change, "receipts", &serde_json::json!({ "receipt": receipt }))
+    pub fn settled(
+        &self,
+        caller: Caller<'_>,
+        change: &ChangeId,
+        receipt: &str,
+    ) -> Result<(), ClientError> {
+        self.change(
+            caller,
+            change,
+            "receipts",
+            &serde_json::json!({ "receipt": receipt }),
+        )
     }
 
     fn change(
@@ -315,7 +297,8 @@ impl Client {
         body: &serde_json::Value,
     ) -> Result<(), ClientError> {
         let path = format!("/changes/{}/{what}", segment(change.as_str()));
-        self.post(&path, caller, body).map(|_: serde_json::Value| ())
+        self.post(&path, caller, body)
+            .map(|_: serde_json::Value| ())
     }
 
     fn url(&self, path: &str) -> String {
@@ -375,7 +358,11 @@ impl Client {
             });
         }
         // An empty answer to a notice is fine: there is nothing to say.
-        let bytes = if bytes.is_empty() { b"null".to_vec() } else { bytes };
+        let bytes = if bytes.is_empty() {
+            b"null".to_vec()
+        } else {
+            bytes
+        };
         serde_json::from_slice(&bytes).map_err(|error| ClientError::Form {
             path: path.to_owned(),
             problem: error.to_string(),
@@ -399,10 +386,24 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_loopback_alone() {
-        for good in ["https://gate.example", "http://localhost:8440", "http://127.0.0.1:1", "http://[::1]:80/x"] {
+        for good in [
+            "https://gate.example",
+            "http://localhost:8440",
+            "http://127.0.0.1:1",
+            "http://[::1]:80/x",
+        ] {
             assert!(check_server(good).is_ok(), "{good}");
         }
-        for wrong in ["", "gate", "https://", "http://gate.example", "http://localhost@evil", "http://127.0.0.1.evil", "https://a@b", "ftp://localhost"] {
+        for wrong in [
+            "",
+            "gate",
+            "https://",
+            "http://gate.example",
+            "http://localhost@evil",
+            "http://127.0.0.1.evil",
+            "https://a@b",
+            "ftp://localhost",
+        ] {
             assert!(check_server(wrong).is_err(), "{wrong}");
         }
     }
@@ -413,7 +414,10 @@ mod tests {
             r#"{"type":"https://x/problems/not-your-turn","title":"Not yet","status":409,"detail":"wave 0 runs","hint":"wait"}"#,
         )
         .unwrap();
-        let error = ClientError::Refused { status: 409, problem };
+        let error = ClientError::Refused {
+            status: 409,
+            problem,
+        };
         assert_eq!(error.word(), Some("not-your-turn"));
         assert_eq!(error.to_string(), "gate: Not yet: wave 0 runs; hint: wait");
     }

@@ -269,7 +269,12 @@ impl Config {
         if self.pins.clock_skew_seconds_max > 300 {
             return wrong("pins.clock_skew_seconds_max", "must be at most 300");
         }
-        if self.pins.required_humans.iter().any(|need| need.quorum == 0) {
+        if self
+            .pins
+            .required_humans
+            .iter()
+            .any(|need| need.quorum == 0)
+        {
             return wrong(
                 "pins.required_humans",
                 "a quorum of 0 demands nothing; leave the group out",

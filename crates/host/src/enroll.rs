@@ -24,7 +24,9 @@ pub enum EnrollError {
     #[error(transparent)]
     Seen(#[from] SeenError),
     /// Another deployment answers.
-    #[error("the gate is of deployment `{found}`, this host's configuration says `{expected}`; correct `server` or `deployment`")]
+    #[error(
+        "the gate is of deployment `{found}`, this host's configuration says `{expected}`; correct `server` or `deployment`"
+    )]
     Deployment {
         /// What the configuration says.
         expected: DeploymentId,
@@ -32,7 +34,9 @@ pub enum EnrollError {
         found: DeploymentId,
     },
     /// Another genesis.
-    #[error("the gate's genesis is `{found}`, this host pins `{expected}`; ask a named human which one is right, out of band")]
+    #[error(
+        "the gate's genesis is `{found}`, this host pins `{expected}`; ask a named human which one is right, out of band"
+    )]
     Genesis {
         /// What is pinned.
         expected: Digest,
@@ -40,7 +44,9 @@ pub enum EnrollError {
         found: Digest,
     },
     /// A trial, and the host is not enrolled as one, or the other way round.
-    #[error("the deployment says trial = {found}, this host's `pins.trial` says {expected}; a trial's warrants are taken by trial hosts only")]
+    #[error(
+        "the deployment says trial = {found}, this host's `pins.trial` says {expected}; a trial's warrants are taken by trial hosts only"
+    )]
     Trial {
         /// What the configuration says.
         expected: bool,
@@ -111,7 +117,10 @@ pub fn enroll(config: &Config, seed: [u8; 32], keep_key: bool) -> Result<Enrolle
     Ok(Enrolled {
         roster_version: seen.roster().version,
         admitted: seen.roster().hosts.get(&config.host) == Some(&public_key),
-        command: format!("countersign roster add-host {} --key {public_key}", config.host),
+        command: format!(
+            "countersign roster add-host {} --key {public_key}",
+            config.host
+        ),
         public_key,
     })
 }

@@ -170,10 +170,7 @@ mod tests {
         let host = HostId::new("web-1").unwrap();
         let key = HostKey::create(&dir.path().join("k"), host, [7; 32]).unwrap();
         let jws = key
-            .token(
-                &DeploymentId::new("localhost/t").unwrap(),
-                Timestamp::EPOCH,
-            )
+            .token(&DeploymentId::new("localhost/t").unwrap(), Timestamp::EPOCH)
             .unwrap();
         let parts = jws::take_apart(&jws).unwrap();
         assert_eq!(parts.header.kid, "web-1");

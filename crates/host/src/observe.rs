@@ -64,8 +64,14 @@ pub fn observe(
         ));
         actions.truncate(PENDING_MAX);
     }
-    let new: Vec<Spec> = actions.iter().filter_map(|action| spec(action, true)).collect();
-    let old: Vec<Spec> = actions.iter().filter_map(|action| spec(action, false)).collect();
+    let new: Vec<Spec> = actions
+        .iter()
+        .filter_map(|action| spec(action, true))
+        .collect();
+    let old: Vec<Spec> = actions
+        .iter()
+        .filter_map(|action| spec(action, false))
+        .collect();
     let mut records = apt.index(&new)?;
     records.extend(apt.index(&old)?);
 
@@ -131,7 +137,9 @@ pub fn observe(
         .filter(|upgrade| matches!(upgrade.cves, CveCoverage::Unknown { .. }))
         .count();
     if unread > 0 {
-        gaps.push(format!("the CVE ids of {unread} upgrades could not be learned"));
+        gaps.push(format!(
+            "the CVE ids of {unread} upgrades could not be learned"
+        ));
     }
     gaps.truncate(GAPS_MAX);
     Ok(Observation {
@@ -150,7 +158,11 @@ fn spec(action: &Action, new: bool) -> Option<Spec> {
     Some(Spec {
         name: action.name.clone(),
         architecture: action.architecture.clone(),
-        version: if new { action.new.clone() } else { action.old.clone() }?,
+        version: if new {
+            action.new.clone()
+        } else {
+            action.old.clone()
+        }?,
     })
 }
 

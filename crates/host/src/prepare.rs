@@ -25,7 +25,9 @@ pub enum PrepareError {
     #[error("this host defines no check `{0}`; name one that its configuration has, or none")]
     Check(String),
     /// Older than, or the same as, what is installed.
-    #[error("`{name}` is at `{installed}` here; `{asked}` is no upgrade, and going back is for rollbacks only")]
+    #[error(
+        "`{name}` is at `{installed}` here; `{asked}` is no upgrade, and going back is for rollbacks only"
+    )]
     NotNewer {
         /// The package.
         name: String,
@@ -35,7 +37,9 @@ pub enum PrepareError {
         asked: String,
     },
     /// More than one plan may hold.
-    #[error("it would change {0} packages, more than the {TRANSITIONS_MAX} that one plan may hold; propose less at once")]
+    #[error(
+        "it would change {0} packages, more than the {TRANSITIONS_MAX} that one plan may hold; propose less at once"
+    )]
     TooMany(usize),
     /// apt cannot do it.
     #[error(transparent)]
@@ -117,8 +121,14 @@ fn steps(
             version,
         })
     };
-    let new: Vec<Spec> = actions.iter().filter_map(|a| at_version(a, &a.new)).collect();
-    let old: Vec<Spec> = actions.iter().filter_map(|a| at_version(a, &a.old)).collect();
+    let new: Vec<Spec> = actions
+        .iter()
+        .filter_map(|a| at_version(a, &a.new))
+        .collect();
+    let old: Vec<Spec> = actions
+        .iter()
+        .filter_map(|a| at_version(a, &a.old))
+        .collect();
     let mut records = apt.index(&new)?;
     records.extend(apt.index(&old)?);
     let retained = config
@@ -217,10 +227,12 @@ fn limits(config: &Config, steps: &[Step]) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if steps.iter().any(|step| {
-        step.reverse.source == RollbackSource::Repacked && !step.reverse.stored
-    }) {
-        limits.push("a repack of the installed version would need root and `dpkg-repack`".to_owned());
+    if steps
+        .iter()
+        .any(|step| step.reverse.source == RollbackSource::Repacked && !step.reverse.stored)
+    {
+        limits
+            .push("a repack of the installed version would need root and `dpkg-repack`".to_owned());
     }
     limits
 }

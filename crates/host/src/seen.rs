@@ -3,8 +3,8 @@
 //! gate (or whoever plays it) can never lead this host back.
 
 use crate::durable;
-use countersign_domain::roster::SignedRosterChange;
 use countersign_domain::Digest;
+use countersign_domain::roster::SignedRosterChange;
 use countersign_verify::log::Checkpoint;
 use countersign_verify::roster::{ChainError, VerifiedRoster, chain, extend, found};
 use serde::{Deserialize, Serialize};

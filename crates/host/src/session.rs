@@ -59,7 +59,12 @@ impl Session {
 fn read(pid: u32) -> io::Result<(Session, u32)> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let wrong = || io::Error::new(io::ErrorKind::InvalidData, "`/proc/PID/stat` is not as expected");
+    let wrong = || {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "`/proc/PID/stat` is not as expected",
+        )
+    };
     // The name in parentheses may hold anything, `)` and spaces included: fields start after the last.
     let (_, fields) = stat.rsplit_once(") ").ok_or_else(wrong)?;
     let mut fields = fields.split_ascii_whitespace();

@@ -58,7 +58,9 @@ pub(super) fn inspect(apt: &Apt, transitions: &[Transition], artifacts: &Artifac
                 }
                 Ok(differences) => {
                     for difference in differences {
-                        inspection.problems.push(format!("`{}`: {difference}", transition.name));
+                        inspection
+                            .problems
+                            .push(format!("`{}`: {difference}", transition.name));
                     }
                 }
                 Err(problem) => {

@@ -3,6 +3,7 @@
 //! the installer. What it says in the end rests on inspection, never on an exit code (invariant 10).
 
 mod inspection;
+mod precondition;
 mod recover;
 
 use crate::apt::Apt;
@@ -13,14 +14,12 @@ use crate::journal::{Journal, JournalError, Phase, Record};
 use crate::key::{HostKey, KeyError};
 use crate::progress::Progress;
 use crate::session::Session;
-use countersign_domain::canonical::{self, CanonicalError};
+use countersign_domain::canonical::CanonicalError;
 use countersign_domain::jws::{RECEIPT_TYP, STARTED_TYP};
 use countersign_domain::observation::Health;
 use countersign_domain::receipt::{Ending, StartNotice};
 use countersign_domain::text::shown;
-use countersign_domain::{
-    ChangeId, Digest, HostId, PreparedPlan, Receipt, Timestamp, Transition,
-};
+use countersign_domain::{ChangeId, Digest, HostId, PreparedPlan, Receipt, Timestamp, Transition};
 use countersign_verify::handover::Permit;
 use inspection::Inspection;
 
@@ -107,8 +106,11 @@ impl Executor<'_> {
             warrant: *warrant.digest(),
             started_at: None,
         };
-        let transitions: Vec<Transition> =
-            plan.steps.iter().map(|step| step.transition.clone()).collect();
+        let transitions: Vec<Transition> = plan
+            .steps
+            .iter()
+            .map(|step| step.transition.clone())
+            .collect();
         let reverse: Vec<Transition> = plan
             .steps
             .iter()
@@ -196,77 +198,16 @@ impl Executor<'_> {
         self.settle(&settling, outcome)
     }
 
-    /// Everything that can be known before anything happens. Empty means go.
-    fn reasons_not_to_start(
-        &self,
-        permit: &Permit,
-        plan: &PreparedPlan,
-        transitions: &[Transition],
-        reverse: &[Transition],
-    ) -> Result<Vec<String>, ActError> {
-        let warrant = permit.warrant();
-        let now = (self.clock)();
-        let plan_digest = canonical::digest(plan)?;
-        let checks: [(bool, &str); 7] = [
-            (plan_digest == warrant.details().plan_digest, "the warrant is for another plan"),
-            (plan.host == self.config.host && warrant.aud == self.config.host, "the warrant is for another host"),
-            (warrant.permits(ACTION), "the warrant does not permit package transitions"),
-            (now.unix_seconds() < warrant.exp, "the warrant has expired"),
-            (now < plan.expires_at, "the plan has expired; prepare again"),
-            (self.config.apt.execute, "this host only observes (`apt.execute = false`)"),
-            (plan.definitions == self.config.definitions()?, "this host's checks were redefined since the plan was prepared; prepare again"),
-        ];
-        let mut reasons: Vec<String> = checks
-            .into_iter()
-            .filter(|(holds, _)| !holds)
-            .map(|(_, why)| why.to_owned())
-            .collect();
-        if !reasons.is_empty() {
-            return Ok(reasons);
-        }
-        let artifacts = self.artifacts();
-        for transition in transitions.iter().chain(reverse) {
-            if let Some(digest) = &transition.sha256
-                && let Err(error) = artifacts.verified(digest)
-            {
-                reasons.push(format!("`{}`: {error}", transition.name));
-            }
-        }
-        if !reasons.is_empty() {
-            return Ok(reasons);
-        }
-        match self.apt.installed() {
-            Ok(installed) => {
-                for transition in transitions {
-                    let found = installed
-                        .get(&transition.name, &transition.architecture)
-                        .map(|package| &package.version);
-                    if found != transition.old.as_ref() {
-                        reasons.push(format!(
-                            "`{}` is at {} now, the plan was made for {}",
-                            transition.name,
-                            found.map_or("no version", |v| v.as_str()),
-                            transition.old.as_ref().map_or("none", |v| v.as_str()),
-                        ));
-                    }
-                }
-            }
-            Err(error) => reasons.push(error.to_string()),
-        }
-        if reasons.is_empty() {
-            match self.apt.rehearse(transitions, &artifacts) {
-                Ok(differences) => reasons.extend(differences),
-                Err(error) => reasons.push(error.to_string()),
-            }
-        }
-        Ok(reasons)
-    }
-
     fn artifacts(&self) -> Artifacts {
         Artifacts::new(&self.config.state_dir)
     }
 
-    fn spend(&mut self, warrant: Digest, phase: Phase, transitions: &[Transition]) -> Result<(), ActError> {
+    fn spend(
+        &mut self,
+        warrant: Digest,
+        phase: Phase,
+        transitions: &[Transition],
+    ) -> Result<(), ActError> {
         Ok(self.journal.append(Record::Spent {
             at: (self.clock)(),
             warrant,
@@ -335,8 +276,7 @@ impl Executor<'_> {
                 reverse
                     .iter()
                     .find(|back| {
-                        back.name == transition.name
-                            && back.architecture == transition.architecture
+                        back.name == transition.name && back.architecture == transition.architecture
                     })
                     .cloned()
             })

@@ -29,7 +29,8 @@ impl Executor<'_> {
             }
             let transitions = &intended.forward;
             let found = inspection::inspect(self.apt, transitions, &self.artifacts());
-            let mut notes = vec!["this host was interrupted; this is what inspection found".to_owned()];
+            let mut notes =
+                vec!["this host was interrupted; this is what inspection found".to_owned()];
             let mut health = Vec::new();
             let ending = if !found.known {
                 Ending::Unknown

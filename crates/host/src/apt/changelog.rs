@@ -154,7 +154,10 @@ impl Apt {
         batch
             .iter()
             .map(|source| {
-                let file = source.carriers.first().and_then(|(_, spec)| identified.get(spec));
+                let file = source
+                    .carriers
+                    .first()
+                    .and_then(|(_, spec)| identified.get(spec));
                 let from_file = match file {
                     Some(file) => deb::changelog(file).ok().flatten().map(|text| parse(&text)),
                     None => None,
@@ -189,7 +192,16 @@ impl Apt {
         };
         let run = self
             .with_proxy(self.apt("apt-get"))
-            .args(["-q", "-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=8", "--download-only", "changelog", "--"])
+            .args([
+                "-q",
+                "-o",
+                "Acquire::Retries=0",
+                "-o",
+                "Acquire::http::Timeout=8",
+                "--download-only",
+                "changelog",
+                "--",
+            ])
             .arg(self.argument(spec)?)
             .folder(scratch.path())
             .seconds(20);
@@ -337,7 +349,10 @@ mod tests {
     #[test]
     fn only_entries_newer_than_the_installed_version_count() {
         assert_eq!(ids("3.0.20-1~deb12u1"), ["CVE-2099-0001", "CVE-2099-0002"]);
-        assert_eq!(ids("3.0.9-1"), ["CVE-2098-12345", "CVE-2099-0001", "CVE-2099-0002"]);
+        assert_eq!(
+            ids("3.0.9-1"),
+            ["CVE-2098-12345", "CVE-2099-0001", "CVE-2099-0002"]
+        );
         assert!(ids("3.0.22-1~deb12u2").is_empty());
         assert_eq!(ids("1.0").len(), 4);
     }

@@ -17,7 +17,10 @@ const CHANGELOG_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// When it is no .deb, or its fields are malformed.
 pub fn identity(path: &Path) -> Result<Spec, AptError> {
     let run = Run::new("dpkg-deb")
-        .args(["--showformat=${Package}\n${Architecture}\n${Version}\n", "--show"])
+        .args([
+            "--showformat=${Package}\n${Architecture}\n${Version}\n",
+            "--show",
+        ])
         .arg(path);
     let text = succeeded("dpkg-deb --show", &run.end()?)?;
     let mut lines = text.lines();
@@ -41,8 +44,19 @@ pub fn changelog(path: &Path) -> Result<Option<String>, AptError> {
         .arg(path)
         .seconds(120);
     let reader = Run::new("tar")
-        .args(["-x", "-O", "-f", "-", "--wildcards", "--no-wildcards-match-slash"])
-        .args(["./usr/share/doc/*/changelog.Debian.gz", "./usr/share/doc/*/changelog.gz", "./usr/share/doc/*/changelog.Debian"])
+        .args([
+            "-x",
+            "-O",
+            "-f",
+            "-",
+            "--wildcards",
+            "--no-wildcards-match-slash",
+        ])
+        .args([
+            "./usr/share/doc/*/changelog.Debian.gz",
+            "./usr/share/doc/*/changelog.gz",
+            "./usr/share/doc/*/changelog.Debian",
+        ])
         .seconds(120)
         .bytes_max(CHANGELOG_BYTES_MAX);
     // tar exits with 2 when one of the patterns matched nothing: the output tells.

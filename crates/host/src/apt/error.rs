@@ -8,10 +8,14 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum AptError {
     /// A program is missing.
-    #[error("no apt on this machine: `{0}` is missing; hint: Countersign handles Debian and Ubuntu so far; on others, try a container of one")]
+    #[error(
+        "no apt on this machine: `{0}` is missing; hint: Countersign handles Debian and Ubuntu so far; on others, try a container of one"
+    )]
     NoApt(String),
     /// There are no package lists, and none could be fetched.
-    #[error("no package lists: {0}; hint: run `apt-get update`, or see whether the mirror can be reached; `countersign quickstart --sandbox` needs no network at all")]
+    #[error(
+        "no package lists: {0}; hint: run `apt-get update`, or see whether the mirror can be reached; `countersign quickstart --sandbox` needs no network at all"
+    )]
     NoLists(String),
     /// A child could not be run to its end.
     #[error(transparent)]

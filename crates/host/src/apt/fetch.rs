@@ -66,7 +66,15 @@ impl Apt {
     ) -> Result<Vec<PathBuf>, AptError> {
         let mut run = self
             .with_proxy(self.apt("apt-get"))
-            .args(["-q", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "download", "--"])
+            .args([
+                "-q",
+                "-o",
+                "Acquire::Retries=1",
+                "-o",
+                "Acquire::http::Timeout=20",
+                "download",
+                "--",
+            ])
             .folder(folder)
             .seconds(seconds);
         for spec in wanted {

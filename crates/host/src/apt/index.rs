@@ -117,7 +117,9 @@ fn record(fields: &BTreeMap<String, String>) -> Option<(Spec, Record)> {
         source,
         source_version,
         sha256: sha256.filter(|_| field("filename").is_some()),
-        size: field("size").and_then(|text| text.parse().ok()).unwrap_or(0),
+        size: field("size")
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0),
     };
     Some((spec, record))
 }

@@ -59,7 +59,10 @@ impl Apt {
         };
         let mut differences = Vec::new();
         for action in &actions {
-            if !transitions.iter().any(|transition| same(action, transition)) {
+            if !transitions
+                .iter()
+                .any(|transition| same(action, transition))
+            {
                 let version = |v: &Option<countersign_domain::Version>| {
                     v.as_ref().map_or("none", |v| v.as_str()).to_owned()
                 };
@@ -94,8 +97,8 @@ impl Apt {
     ) -> Result<Installation, AptError> {
         let arguments = self.transition_arguments(transitions, artifacts)?;
         let run = self
-            .apt("apt-get")
-            .args(["-y", "-q", "--no-download", "--allow-downgrades"])
+            .apt_without_sources()
+            .args(["-y", "-q", "--allow-downgrades"])
             .args(["-o", "Dpkg::Options::=--force-confold"])
             .args(["-o", "Dpkg::Options::=--force-confdef"])
             .args(["-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=60"])

@@ -43,7 +43,9 @@ impl Apt {
             if !self.has_lists()? {
                 if !self.machine_has_lists()? {
                     return Err(AptError::NoLists(
-                        problems.pop().unwrap_or_else(|| "the mirror offers none".into()),
+                        problems
+                            .pop()
+                            .unwrap_or_else(|| "the mirror offers none".into()),
                     ));
                 }
                 problems.push("using the machine's own package lists, which may be older".into());
@@ -68,13 +70,23 @@ impl Apt {
     fn update(&self) -> Result<(), AptError> {
         let run = self
             .with_proxy(self.apt("apt-get"))
-            .args(["-q", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "update"])
+            .args([
+                "-q",
+                "-o",
+                "Acquire::Retries=1",
+                "-o",
+                "Acquire::http::Timeout=20",
+                "update",
+            ])
             .seconds(180);
         let ended = run.end()?;
         let complaint = String::from_utf8_lossy(&ended.stderr).into_owned();
         succeeded("apt-get update", &ended)?;
         // apt exits with 0 when a mirror could not be reached and old lists are kept.
-        match complaint.lines().find(|line| line.starts_with("W: Failed to fetch")) {
+        match complaint
+            .lines()
+            .find(|line| line.starts_with("W: Failed to fetch"))
+        {
             Some(line) => Err(AptError::said("apt-get update", line)),
             None => Ok(()),
         }

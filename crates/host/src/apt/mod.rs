@@ -95,7 +95,10 @@ impl Apt {
     /// own folder; they never touch the hooks that guard an installation.
     fn write_settings(&self) -> Result<(), AptError> {
         let cache = self.folder.join("cache");
-        for folder in [cache.join("archives/partial"), self.own_lists().join("partial")] {
+        for folder in [
+            cache.join("archives/partial"),
+            self.own_lists().join("partial"),
+        ] {
             durable::folder(&folder).map_err(|source| AptError::io(&folder, source))?;
         }
         let mut text = format!(
@@ -108,8 +111,17 @@ impl Apt {
             for hook in ["Pre-Invoke", "Post-Invoke", "Post-Invoke-Success"] {
                 text.push_str(&format!("#clear APT::Update::{hook};\n"));
             }
-            for size in ["", "-icons", "-icons-small", "-icons-hidpi", "-icons-large", "-icons-large-hidpi"] {
-                text.push_str(&format!("#clear Acquire::IndexTargets::deb::DEP-11{size};\n"));
+            for size in [
+                "",
+                "-icons",
+                "-icons-small",
+                "-icons-hidpi",
+                "-icons-large",
+                "-icons-large-hidpi",
+            ] {
+                text.push_str(&format!(
+                    "#clear Acquire::IndexTargets::deb::DEP-11{size};\n"
+                ));
             }
             text.push_str(&format!(
                 "Dir::State::lists \"{}/\";\nAcquire::GzipIndexes \"false\";\nAcquire::Languages \"none\";\n",
@@ -156,6 +168,21 @@ impl Apt {
             .bytes_max(32 * 1024 * 1024)
     }
 
+    /// apt-get that knows no archive at all: nothing can be pulled in but the files that it is given,
+    /// and nothing can be fetched. (`--no-download` would refuse local files too.)
+    fn apt_without_sources(&self) -> Run {
+        self.apt("apt-get").args([
+            "-o",
+            "Dir::Etc::sourcelist=/dev/null",
+            "-o",
+            "Dir::Etc::sourceparts=/dev/null",
+            "-o",
+            "Dir::Cache::pkgcache=",
+            "-o",
+            "Dir::Cache::srcpkgcache=",
+        ])
+    }
+
     fn admin_folder(&self) -> PathBuf {
         self.config.root.join("var/lib/dpkg")
     }
@@ -167,7 +194,10 @@ impl Apt {
         if spec.version.as_str().ends_with(['+', '-']) {
             return Err(AptError::said(
                 "apt-get",
-                &format!("version `{}` ends in a sign that apt would misread", spec.version),
+                &format!(
+                    "version `{}` ends in a sign that apt would misread",
+                    spec.version
+                ),
             ));
         }
         let name = self.qualified(&spec.name, &spec.architecture);

@@ -80,11 +80,7 @@ impl Apt {
     fn cached_file(&self, spec: &Spec) -> Option<PathBuf> {
         let version = spec.version.as_str().replace(':', "%3a");
         let name = format!("{}_{version}_{}.deb", spec.name, spec.architecture);
-        let path = self
-            .config
-            .root
-            .join("var/cache/apt/archives")
-            .join(name);
+        let path = self.config.root.join("var/cache/apt/archives").join(name);
         let plain = std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
         plain.then_some(path)
     }
@@ -140,7 +136,9 @@ impl Apt {
         };
         let gone = "the installed version is in no cache and no archive any more";
         if !self.config.repack {
-            return Ok(unavailable(format!("{gone}, and repacking is switched off")));
+            return Ok(unavailable(format!(
+                "{gone}, and repacking is switched off"
+            )));
         }
         let Some(artifacts) = artifacts.filter(|_| can_repack()) else {
             if self.config.private {
@@ -148,7 +146,9 @@ impl Apt {
                     source: RollbackSource::Repacked,
                     sha256: None,
                     stored: false,
-                    note: Some(format!("{gone}; a repack would need root and `dpkg-repack`")),
+                    note: Some(format!(
+                        "{gone}; a repack would need root and `dpkg-repack`"
+                    )),
                 });
             }
             return Ok(unavailable(format!(

@@ -56,9 +56,7 @@ impl Apt {
         wanted: &[Spec],
         installed: &Installed,
     ) -> Result<Vec<Action>, AptError> {
-        let mut run = self
-            .apt("apt-get")
-            .args(["-s", "install", "--"]);
+        let mut run = self.apt("apt-get").args(["-s", "install", "--"]);
         for spec in wanted {
             run = run.arg(self.argument(spec)?);
         }
@@ -76,8 +74,8 @@ impl Apt {
         installed: &Installed,
     ) -> Result<Vec<Action>, AptError> {
         let run = self
-            .apt("apt-get")
-            .args(["-s", "--no-download", "--allow-downgrades", "install", "--"])
+            .apt_without_sources()
+            .args(["-s", "--allow-downgrades", "install", "--"])
             .args(arguments);
         let text = succeeded("apt-get -s install FILES", &run.end()?)?;
         resolve(parse(&text)?, installed)
@@ -202,14 +200,21 @@ mod tests {
         );
         assert_eq!(line.origins.len(), 2);
         let line = one("Inst cs-new (1.0 Debian Backports:12/x [all])");
-        assert_eq!((line.old, line.origins), (None, vec!["Debian Backports:12/x".to_owned()]));
+        assert_eq!(
+            (line.old, line.origins),
+            (None, vec!["Debian Backports:12/x".to_owned()])
+        );
         let line = one("Inst libc6:i386 [2.36] (2.37 Debian [i386]) []");
         assert_eq!(line.architecture.unwrap().as_str(), "i386");
         let line = one("Remv jq [1.6-2.1+deb12u3] [a:amd64 ]");
         assert_eq!((line.new, line.architecture), (None, None));
         let line = one("Inst cs-web [1.0] (1.1 [all])");
         assert!(line.origins.is_empty());
-        assert!(parse("Conf libssl3 (3 x [amd64])\nReading package lists...\n\n").unwrap().is_empty());
+        assert!(
+            parse("Conf libssl3 (3 x [amd64])\nReading package lists...\n\n")
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]

@@ -46,15 +46,27 @@ mod tests {
             ("cs-web", "cs-web2", false),
             ("cs-*", "cs-web", true),
             ("*", "", true),
-            ("Debian-Security:*", "Debian-Security:12/oldstable-security", true),
+            (
+                "Debian-Security:*",
+                "Debian-Security:12/oldstable-security",
+                true,
+            ),
             ("Debian-Security:*", "Debian:12.15/oldstable", false),
-            ("Ubuntu*:*-security", "UbuntuESM:22.04/jammy-infra-security", true),
+            (
+                "Ubuntu*:*-security",
+                "UbuntuESM:22.04/jammy-infra-security",
+                true,
+            ),
             ("Ubuntu*:*-security", "Ubuntu:22.04/jammy-updates", false),
             ("a*b*c", "abc", true),
             ("a*b*c", "ac", false),
             ("a*a", "a", false),
         ] {
-            assert_eq!(Pattern(pattern.into()).matches(text), expected, "{pattern} {text}");
+            assert_eq!(
+                Pattern(pattern.into()).matches(text),
+                expected,
+                "{pattern} {text}"
+            );
         }
     }
 }

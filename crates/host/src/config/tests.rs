@@ -27,7 +27,10 @@ fn parse(text: &str) -> Result<Config, String> {
 fn a_configuration_reads_back_from_its_own_toml() {
     let config = parse(GOOD).unwrap();
     assert_eq!(parse(&config.to_toml().unwrap()), Ok(config.clone()));
-    assert_eq!(config.key_path(), Path::new("/var/lib/countersign-host/host.key"));
+    assert_eq!(
+        config.key_path(),
+        Path::new("/var/lib/countersign-host/host.key")
+    );
     let mut other = config.clone();
     other.checks.clear();
     assert_ne!(config.definitions().unwrap(), other.definitions().unwrap());
@@ -40,13 +43,33 @@ fn wrong_values_are_named_with_their_remedy() {
         ("tier = 2", "tier = 7", "tiers run from 0"),
         ("http://127.0.0.1:8440", "http://gate.example", "`server`"),
         ("\"/var/lib", "\"var/lib", "`state_dir`"),
-        ("tier = 2", "tier = 2\noffline_start = true", "`pins.offline_start`"),
-        ("tier = 2", "tier = 2\nlease_seconds_max = 61", "`pins.lease_seconds_max`"),
+        (
+            "tier = 2",
+            "tier = 2\noffline_start = true",
+            "`pins.offline_start`",
+        ),
+        (
+            "tier = 2",
+            "tier = 2\nlease_seconds_max = 61",
+            "`pins.lease_seconds_max`",
+        ),
         ("quorum = 2", "quorum = 0", "`pins.required_humans`"),
         ("packages =", "tcp = \"a:1\"\npackages =", "`checks.web`"),
-        ("http = \"http://localhost/health\"", "command = [\"true\"]", "absolute path"),
-        ("http = \"http://localhost/health\"", "tcp = \"a\"", "host:port"),
-        ("packages =", "timeout_seconds = 0\npackages =", "timeout_seconds"),
+        (
+            "http = \"http://localhost/health\"",
+            "command = [\"true\"]",
+            "absolute path",
+        ),
+        (
+            "http = \"http://localhost/health\"",
+            "tcp = \"a\"",
+            "host:port",
+        ),
+        (
+            "packages =",
+            "timeout_seconds = 0\npackages =",
+            "timeout_seconds",
+        ),
     ] {
         let text = GOOD.replace(from, to);
         assert_ne!(text, GOOD, "{from}");
@@ -64,5 +87,8 @@ fn a_file_that_others_can_write_is_refused() {
     mode(0o644).unwrap();
     assert!(Config::load(&path).is_ok());
     mode(0o664).unwrap();
-    assert!(matches!(Config::load(&path), Err(ConfigError::Writable { .. })));
+    assert!(matches!(
+        Config::load(&path),
+        Err(ConfigError::Writable { .. })
+    ));
 }

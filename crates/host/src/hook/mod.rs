@@ -79,7 +79,10 @@ pub fn run(config: Result<Config, String>, mode: Mode, now: Timestamp) -> bool {
         let line = serde_json::json!({"at": now, "verdict": word, "why": why});
         let path = refusals_path(&state_dir);
         if let Err(error) = durable::append_line(&path, &line.to_string()) {
-            eprintln!("countersign: `{}` could not be written: {error}", path.display());
+            eprintln!(
+                "countersign: `{}` could not be written: {error}",
+                path.display()
+            );
         }
     }
     match mode {
@@ -133,7 +136,9 @@ pub fn judge(state: &State, lines: &[Line]) -> Verdict {
     let not = |why: String| Verdict::NotCovered(why);
     let first = lines.first().map_or("nothing", |line| line.name.as_str());
     let Some(intended) = state.open().find_map(|open| open.intended.as_ref()) else {
-        return not(format!("no warrant is being acted on; apt wants to change `{first}`"));
+        return not(format!(
+            "no warrant is being acted on; apt wants to change `{first}`"
+        ));
     };
     if !intended.session.is_ancestor_of_this_process() {
         return not("a warrant is being acted on, but not by this run of apt".into());
@@ -162,10 +167,14 @@ fn covered(line: &Line, spent: &[Transition]) -> Result<(), String> {
         .find(|one| {
             one.name == line.name
                 && one.new == line.new
-                && line.new_architecture.as_ref().is_none_or(|a| *a == one.architecture)
-                && line.old_architecture.as_ref().is_none_or(|a| {
-                    *a == one.architecture || line.new_architecture.is_some()
-                })
+                && line
+                    .new_architecture
+                    .as_ref()
+                    .is_none_or(|a| *a == one.architecture)
+                && line
+                    .old_architecture
+                    .as_ref()
+                    .is_none_or(|a| *a == one.architecture || line.new_architecture.is_some())
         })
         .ok_or("no such transition is permitted")?;
     match &line.target {
@@ -177,7 +186,9 @@ fn covered(line: &Line, spent: &[Transition]) -> Result<(), String> {
             if transition.sha256 == Some(found) {
                 Ok(())
             } else {
-                Err(format!("its file has digest `{found}`, which is not permitted"))
+                Err(format!(
+                    "its file has digest `{found}`, which is not permitted"
+                ))
             }
         }
         Target::Remove => {

@@ -11,7 +11,9 @@ const LINES_MAX: usize = 20_000;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HookError {
     /// Another version, or none: the hook's configuration is missing.
-    #[error("apt did not write `VERSION 3`; hint: set `DPkg::Tools::Options::…::Version \"3\"` and `InfoFD \"20\"` for the hook")]
+    #[error(
+        "apt did not write `VERSION 3`; hint: set `DPkg::Tools::Options::…::Version \"3\"` and `InfoFD \"20\"` for the hook"
+    )]
     Version,
     /// The settings do not end.
     #[error("apt's settings do not end with an empty line")]

@@ -32,7 +32,10 @@ pub(super) fn write(json: &[u8], before: &Digest) -> io::Result<(Vec<u8>, Digest
 }
 
 /// The JSON of a whole line, and the digest that the next one is chained to.
-pub(super) fn read<'a>(line: &'a [u8], before: &Digest) -> Result<(&'a [u8], Digest), &'static str> {
+pub(super) fn read<'a>(
+    line: &'a [u8],
+    before: &Digest,
+) -> Result<(&'a [u8], Digest), &'static str> {
     let line = line.strip_suffix(b"\n").ok_or("the line does not end")?;
     let mut parts = line.splitn(3, |byte| *byte == b' ');
     let (Some(length), Some(digest), Some(json)) = (parts.next(), parts.next(), parts.next())

@@ -155,7 +155,9 @@ impl State {
                     (Phase::Forward, None) => (&intended.forward, true),
                     (Phase::Reverse, Some((Phase::Forward, _))) => (&intended.reverse, true),
                     (Phase::Forward, Some(_)) => (&intended.forward, false),
-                    (Phase::Reverse, None | Some((Phase::Reverse, _))) => (&intended.reverse, false),
+                    (Phase::Reverse, None | Some((Phase::Reverse, _))) => {
+                        (&intended.reverse, false)
+                    }
                 };
                 if !fits {
                     return Err(order("a second spending", warrant));

@@ -72,9 +72,15 @@ fn settled(n: u8, ending: Ending) -> Record {
 fn a_warrant_is_spent_once_and_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(dir.path(), NOW).unwrap();
-    assert!(journal.append(spent(1, Phase::Forward)).is_err(), "no intent");
+    assert!(
+        journal.append(spent(1, Phase::Forward)).is_err(),
+        "no intent"
+    );
     journal.append(intent(1)).unwrap();
-    assert!(journal.append(spent(1, Phase::Reverse)).is_err(), "reverse first");
+    assert!(
+        journal.append(spent(1, Phase::Reverse)).is_err(),
+        "reverse first"
+    );
     assert!(journal.append(intent(2)).is_err(), "two at a time");
     let foreign = Record::Spent {
         at: NOW,

@@ -136,7 +136,9 @@ fn index<'a>(
             "Package: {name}\nVersion: {version}\nArchitecture: all\nSection: {section}\nPriority: optional\nMaintainer: Countersign Demo <demo@countersign.invalid>\n{relations}Filename: ./{name}_{version}_all.deb\nSize: {size}\nSHA256: {hex}\nDescription: demonstration package of Countersign\n\n"
         ));
     }
-    let hex = Digest::of(packages.as_bytes()).to_string().replace("sha256:", "");
+    let hex = Digest::of(packages.as_bytes())
+        .to_string()
+        .replace("sha256:", "");
     let release = format!(
         "Origin: Countersign Demo\nLabel: {}\nSuite: {}\nCodename: {}\nVersion: 1\nDate: Mon, 01 Jan 2024 00:00:00 UTC\nArchitectures: all\nComponents: main\nSHA256:\n {hex} {} Packages\n",
         suite.label(),

@@ -34,7 +34,9 @@ pub enum SandboxError {
         source: std::io::Error,
     },
     /// A tool is missing or failed.
-    #[error("sandbox: {0}; hint: it needs `apt-get`, `dpkg` and `dpkg-deb`, as every Debian and Ubuntu has")]
+    #[error(
+        "sandbox: {0}; hint: it needs `apt-get`, `dpkg` and `dpkg-deb`, as every Debian and Ubuntu has"
+    )]
     Tool(#[from] ChildError),
     /// A tool said no.
     #[error("sandbox: `{what}`: {said}")]
@@ -96,7 +98,11 @@ impl Sandbox {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-".contains(&b);
         let path_fits = folder.is_absolute()
             && folder.as_os_str().len() <= 150
-            && folder.as_os_str().as_encoded_bytes().iter().all(|b| plain(*b));
+            && folder
+                .as_os_str()
+                .as_encoded_bytes()
+                .iter()
+                .all(|b| plain(*b));
         if !path_fits {
             return Err(SandboxError::Path(folder.to_owned()));
         }
@@ -120,10 +126,7 @@ impl Sandbox {
         };
         sandbox.lay_out()?;
         sandbox.install_old()?;
-        SandboxError::succeeded(
-            "apt-get update",
-            sandbox.apt_get().args(["-q", "update"]),
-        )?;
+        SandboxError::succeeded("apt-get update", sandbox.apt_get().args(["-q", "update"]))?;
         Ok(sandbox)
     }
 
@@ -279,9 +282,18 @@ impl Sandbox {
         let repository = self.folder.join("repository");
         let sources: String = ["demo", "demo-security"]
             .into_iter()
-            .map(|suite| format!("deb [trusted=yes] copy:{}/{suite} ./\n", repository.display()))
+            .map(|suite| {
+                format!(
+                    "deb [trusted=yes] copy:{}/{suite} ./\n",
+                    repository.display()
+                )
+            })
             .collect();
-        build::place(&root.join("etc/apt/sources.list"), sources.as_bytes(), 0o644)?;
+        build::place(
+            &root.join("etc/apt/sources.list"),
+            sources.as_bytes(),
+            0o644,
+        )?;
         let shown = root.display();
         let mut text = format!(
             "Dir \"{shown}/\";\nDir::State::status \"{shown}/var/lib/dpkg/status\";\nDir::Etc::trustedparts \"{shown}/etc/apt/trusted.gpg.d/\";\nDir::Bin::methods \"/usr/lib/apt/methods\";\nDir::Bin::dpkg \"/usr/bin/dpkg\";\nDir::Bin::solvers:: \"/usr/lib/apt/solvers\";\nDir::Bin::planners:: \"/usr/lib/apt/planners\";\nAPT::Sandbox::User \"\";\nAPT::Get::Show-Versions \"false\";\nAcquire::Languages \"none\";\nDPkg::Chroot-Directory \"/\";\nDPkg::Options {{\n"

@@ -66,7 +66,11 @@ const FIXED: Demo = Demo {
 /// All of them.
 pub(super) const DEMOS: [Demo; 13] = [
     // Healthy security fix.
-    Demo { name: "cs-web", section: "httpd", ..OLD },
+    Demo {
+        name: "cs-web",
+        section: "httpd",
+        ..OLD
+    },
     Demo {
         name: "cs-web",
         section: "httpd",
@@ -74,7 +78,11 @@ pub(super) const DEMOS: [Demo; 13] = [
         ..FIXED
     },
     // A database engine by section: policy asks.
-    Demo { name: "cs-db", section: "database", ..OLD },
+    Demo {
+        name: "cs-db",
+        section: "database",
+        ..OLD
+    },
     Demo {
         name: "cs-db",
         section: "database",
@@ -82,7 +90,10 @@ pub(super) const DEMOS: [Demo; 13] = [
         ..FIXED
     },
     // Its own test fails after the upgrade: rolled back.
-    Demo { name: "cs-cache", ..OLD },
+    Demo {
+        name: "cs-cache",
+        ..OLD
+    },
     Demo {
         name: "cs-cache",
         version: "1.2",
@@ -91,7 +102,11 @@ pub(super) const DEMOS: [Demo; 13] = [
         ..FIXED
     },
     // Its artifact is swapped after preparation: refused.
-    Demo { name: "cs-lib", section: "libs", ..OLD },
+    Demo {
+        name: "cs-lib",
+        section: "libs",
+        ..OLD
+    },
     Demo {
         name: "cs-lib",
         section: "libs",
@@ -99,16 +114,27 @@ pub(super) const DEMOS: [Demo; 13] = [
         ..FIXED
     },
     // Its upgrade removes another package: escalated.
-    Demo { name: "cs-legacy", ..OLD },
+    Demo {
+        name: "cs-legacy",
+        ..OLD
+    },
     Demo {
         name: "cs-legacy",
         relations: "Conflicts: cs-old\nReplaces: cs-old\n",
         changes: &["Demo fix for CVE-2099-0006.", "Takes over from cs-old."],
         ..FIXED
     },
-    Demo { name: "cs-old", ..OLD },
+    Demo {
+        name: "cs-old",
+        ..OLD
+    },
     // No security fix, and no way back: asks.
-    Demo { name: "cs-tools", section: "utils", offered: false, ..OLD },
+    Demo {
+        name: "cs-tools",
+        section: "utils",
+        offered: false,
+        ..OLD
+    },
     Demo {
         name: "cs-tools",
         section: "utils",
@@ -119,13 +145,23 @@ pub(super) const DEMOS: [Demo; 13] = [
 ];
 
 /// Services with a test of their own.
-pub(super) const SERVICES: [&str; 6] = ["cs-web", "cs-db", "cs-cache", "cs-lib", "cs-legacy", "cs-tools"];
+pub(super) const SERVICES: [&str; 6] = [
+    "cs-web",
+    "cs-db",
+    "cs-cache",
+    "cs-lib",
+    "cs-legacy",
+    "cs-tools",
+];
 
 impl Demo {
     /// The service's test, as a shell script: exits with 0 when healthy.
     pub(super) fn selftest(&self) -> String {
         match self.fault {
-            None => format!("#!/bin/sh\necho \"{} {} is healthy\"\n", self.name, self.version),
+            None => format!(
+                "#!/bin/sh\necho \"{} {} is healthy\"\n",
+                self.name, self.version
+            ),
             Some(fault) => format!("#!/bin/sh\necho \"{fault}\" >&2\nexit 1\n"),
         }
     }
@@ -146,6 +182,8 @@ fn entry(name: &str, version: &str, suite: Suite, changes: &[&str]) -> String {
     for change in changes {
         text.push_str(&format!("  * {change}\n"));
     }
-    text.push_str("\n -- Countersign Demo <demo@countersign.invalid>  Mon, 01 Jan 2024 00:00:00 +0000\n\n");
+    text.push_str(
+        "\n -- Countersign Demo <demo@countersign.invalid>  Mon, 01 Jan 2024 00:00:00 +0000\n\n",
+    );
     text
 }

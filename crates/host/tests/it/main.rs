@@ -7,4 +7,7 @@
     missing_docs
 )]
 
+mod gate;
+mod log;
+mod loop_end_to_end;
 mod sandboxed;

@@ -3,7 +3,9 @@
 use countersign_domain::id::Nonce;
 use countersign_domain::observation::{CveCoverage, PendingUpgrade};
 use countersign_domain::plan::RollbackSource;
-use countersign_domain::proposal::{Category, Claims, PackageRequest, RemediationPath, RollbackPlan};
+use countersign_domain::proposal::{
+    Category, Claims, PackageRequest, RemediationPath, RollbackPlan,
+};
 use countersign_domain::{Digest, PreparedPlan, Proposal, Tier, Timestamp};
 use countersign_host::apt::Apt;
 use countersign_host::config::{Config, Pins};
@@ -27,7 +29,10 @@ pub struct Place {
 }
 
 pub fn place() -> Place {
-    let dir = tempfile::Builder::new().prefix("cs-host-").tempdir().unwrap();
+    let dir = tempfile::Builder::new()
+        .prefix("cs-host-")
+        .tempdir()
+        .unwrap();
     let sandbox = Sandbox::build(&dir.path().join("sandbox")).unwrap();
     let config = Config {
         host: "sandbox-1".parse().unwrap(),
@@ -52,7 +57,11 @@ pub fn place() -> Place {
         recipes: std::collections::BTreeMap::new(),
     };
     config.check().unwrap();
-    let place = Place { sandbox, config, dir };
+    let place = Place {
+        sandbox,
+        config,
+        dir,
+    };
     place.write_config();
     place
 }
@@ -70,11 +79,12 @@ impl Place {
     }
 
     pub fn guard(&self, mode: &str) {
+        let config = self.config_path();
         let words = [
             env!("CARGO_BIN_EXE_countersign-host"),
             "apt-hook",
             "--config",
-            self.config_path().to_str().unwrap(),
+            config.to_str().unwrap(),
             "--mode",
             mode,
         ];
@@ -133,12 +143,29 @@ fn the_host_observes_what_is_really_pending() {
     let observation =
         observe::observe(&place.config, &mut place.apt(), now(), Progress::silent()).unwrap();
     let pending = |name: &str| -> &PendingUpgrade {
-        let found = observation.pending.iter().find(|one| one.name.as_str() == name);
+        let found = observation
+            .pending
+            .iter()
+            .find(|one| one.name.as_str() == name);
         found.unwrap_or_else(|| panic!("`{name}` in {:?}", observation.pending))
     };
-    let names: Vec<_> = observation.pending.iter().map(|one| one.name.as_str()).collect();
+    let names: Vec<_> = observation
+        .pending
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
     // Security updates first.
-    assert_eq!(names, ["cs-cache", "cs-db", "cs-legacy", "cs-lib", "cs-web", "cs-tools"]);
+    assert_eq!(
+        names,
+        [
+            "cs-cache",
+            "cs-db",
+            "cs-legacy",
+            "cs-lib",
+            "cs-web",
+            "cs-tools"
+        ]
+    );
     let ids = |name: &str| match &pending(name).cves {
         CveCoverage::Read { ids } => ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
         CveCoverage::Unknown { why } => panic!("{name}: {why}"),
@@ -167,8 +194,14 @@ fn a_plan_is_exact_and_retains_its_artifacts() {
     let plan = prepared(&place, &[("cs-web", "1.1")]).unwrap();
     assert_eq!(plan.steps.len(), 1);
     let step = &plan.steps[0];
-    assert_eq!(step.transition.sha256, place.sandbox.digest("cs-web", "1.1"));
-    assert_eq!(step.reverse.transition.sha256, place.sandbox.digest("cs-web", "1.0"));
+    assert_eq!(
+        step.transition.sha256,
+        place.sandbox.digest("cs-web", "1.1")
+    );
+    assert_eq!(
+        step.reverse.transition.sha256,
+        place.sandbox.digest("cs-web", "1.0")
+    );
     assert!(step.fetched && step.reverse.stored && step.requested && step.security);
     assert_eq!(plan.checks.len(), 1);
     assert!(plan.limits.is_empty());
@@ -183,7 +216,14 @@ fn a_plan_is_exact_and_retains_its_artifacts() {
 
     let no_way_back = prepared(&place, &[("cs-tools", "1.1")]).unwrap();
     assert_eq!(no_way_back.rollback(), RollbackSource::Unavailable);
-    assert!(no_way_back.steps[0].reverse.note.as_ref().unwrap().contains("no archive"));
+    assert!(
+        no_way_back.steps[0]
+            .reverse
+            .note
+            .as_ref()
+            .unwrap()
+            .contains("no archive")
+    );
 }
 
 #[test]
@@ -197,7 +237,12 @@ fn what_cannot_be_prepared_says_why() {
     let mut other = proposal(&place.config, &[("cs-web", "1.1")]);
     other.checks = vec!["no-such-check".parse().unwrap()];
     let error = prepare(&place.config, &place.apt(), &other, &Digest::of(b""), now());
-    assert!(error.unwrap_err().to_string().contains("no check `no-such-check`"));
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("no check `no-such-check`")
+    );
 }
 
 #[test]
@@ -207,7 +252,10 @@ fn a_host_that_only_observes_fetches_nothing() {
     let plan = prepared(&place, &[("cs-web", "1.1")]).unwrap();
     let step = &plan.steps[0];
     assert!(!step.fetched && !step.reverse.stored);
-    assert_eq!(step.transition.sha256, place.sandbox.digest("cs-web", "1.1"));
+    assert_eq!(
+        step.transition.sha256,
+        place.sandbox.digest("cs-web", "1.1")
+    );
     assert!(plan.limits[0].contains("only observes"));
     assert!(!place.config.state_dir.join("artifacts").exists());
 }
@@ -222,7 +270,11 @@ fn a_plain_apt_get_is_refused_and_changes_nothing() {
     place.guard("enforce");
     let run = place.sandbox.plain_install("cs-web").unwrap();
     assert_eq!(run.exit_code, Some(100), "{}", run.said);
-    assert!(run.said.contains("no warrant is being acted on"), "{}", run.said);
+    assert!(
+        run.said.contains("no warrant is being acted on"),
+        "{}",
+        run.said
+    );
     assert_eq!(place.version("cs-web").as_deref(), Some("1.0"));
     assert!(refusals(&place).contains("\"refused\""));
     // A pure removal is seen as well.
@@ -245,7 +297,10 @@ fn an_observing_hook_reports_and_lets_pass() {
 fn a_missing_hook_or_configuration_fails_closed() {
     let place = place();
     let missing = place.dir.path().join("no-such-hook");
-    place.sandbox.guard(&[missing.display().to_string()]).unwrap();
+    place
+        .sandbox
+        .guard(&[missing.display().to_string()])
+        .unwrap();
     let run = place.sandbox.plain_install("cs-web").unwrap();
     assert_eq!(run.exit_code, Some(100), "{}", run.said);
     place.guard("enforce");
