@@ -176,7 +176,12 @@ impl Note<'_> {
     }
 
     /// Puts one down unless it holds; gives back whether it does.
-    pub(crate) fn expect(&mut self, holds: bool, kind: FindingKind, words: impl AsRef<str>) -> bool {
+    pub(crate) fn expect(
+        &mut self,
+        holds: bool,
+        kind: FindingKind,
+        words: impl AsRef<str>,
+    ) -> bool {
         if !holds {
             self.say(kind, words);
         }

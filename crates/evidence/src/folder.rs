@@ -110,12 +110,13 @@ impl FolderSource {
         };
         let path = self.log(log).folder.join(tile.to_string());
         let bytes_max = u64::from(tile.width()) * (2 + ENTRY_BYTES_MAX as u64);
-        let Some(bytes) = read(&path, bytes_max).map_err(|error| SourceError::new(what(), error))?
+        let Some(bytes) =
+            read(&path, bytes_max).map_err(|error| SourceError::new(what(), error))?
         else {
             return Ok(None);
         };
-        let entries = parse_bundle(&bytes, tile.width())
-            .map_err(|error| SourceError::new(what(), error))?;
+        let entries =
+            parse_bundle(&bytes, tile.width()).map_err(|error| SourceError::new(what(), error))?;
         Ok(Some(entries.into_iter().map(<[u8]>::to_vec).collect()))
     }
 }
@@ -138,8 +139,8 @@ impl FolderLog {
         };
         let (path, note) = text("checkpoint", SIGNED_CHECKPOINT_BYTES_MAX as u64)?;
         let malformed = |path, problem: String| FolderError::Malformed { path, problem };
-        let checkpoint = SignedCheckpoint::parse(&note)
-            .map_err(|error| malformed(path, error.to_string()))?;
+        let checkpoint =
+            SignedCheckpoint::parse(&note).map_err(|error| malformed(path, error.to_string()))?;
         let (path, vkey) = text("vkey", VKEY_BYTES_MAX)?;
         let vkey = VerifierKey::parse(vkey.trim_ascii_end())
             .map_err(|error| malformed(path, error.to_string()))?;

@@ -18,8 +18,14 @@ mod folder;
 mod log;
 mod replay;
 mod source;
+mod why;
 
 pub use finding::{FINDINGS_MAX, Finding, FindingKind, Findings};
 pub use folder::{FolderError, FolderSource};
 pub use log::{LogReport, LogSummary, Progress, TrustedRoots, verify_folder, verify_log};
 pub use source::{Blob, LogName, Source, SourceError};
+pub use why::{
+    Asked, Authorized, Basis, Closed, Decided, Ended, ExecutedOn, FactLine, Freshness, HaltLine,
+    IssuedWarrant, Noted, Person, PlanStep, Planned, PolicyVersion, Proofs, Rationale, Review,
+    Reviewed, SignedBy, Started, TRAIL_MAX, VoteCast, Why, WhyError, render, why,
+};

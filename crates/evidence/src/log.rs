@@ -83,8 +83,12 @@ fn verify_with(
     let authorized = source.checkpoint(LogName::Authorizations)?;
     let mut findings = findings;
     let (size, stated) = claimed(&authorized, LogName::Authorizations, source, &mut findings)?;
-    let (recommended_size, recommended_root) =
-        claimed(&recommended, LogName::Recommendations, source, &mut findings)?;
+    let (recommended_size, recommended_root) = claimed(
+        &recommended,
+        LogName::Recommendations,
+        source,
+        &mut findings,
+    )?;
     let mut examination = Examination {
         source,
         replay: Replay::new(trusted.genesis, false),
@@ -106,7 +110,10 @@ fn verify_with(
         let mut at = findings.at(log, None);
         match roster {
             Some(roster) => believe(roster, log, checkpoint, trusted, &mut at),
-            None => at.say(FindingKind::Checkpoint, "without a roster its signer is unknown"),
+            None => at.say(
+                FindingKind::Checkpoint,
+                "without a roster its signer is unknown",
+            ),
         }
     }
     Ok(LogReport {
@@ -133,10 +140,15 @@ fn claimed(
     match SignedCheckpoint::parse(note) {
         Ok(signed) => {
             let claimed = signed.claimed();
-            Ok((claimed.size(), Some(Digest::from_bytes(*claimed.root().as_bytes()))))
+            Ok((
+                claimed.size(),
+                Some(Digest::from_bytes(*claimed.root().as_bytes())),
+            ))
         }
         Err(error) => {
-            findings.at(log, None).say(FindingKind::Checkpoint, error.to_string());
+            findings
+                .at(log, None)
+                .say(FindingKind::Checkpoint, error.to_string());
             Ok((held, None))
         }
     }
@@ -197,7 +209,8 @@ impl Examination<'_> {
             }
             let Some(bytes) = self.source.entry(LogName::Authorizations, index)? else {
                 let mut note = self.findings.at(LogName::Authorizations, Some(index));
-                let words = format!("entry {index} is missing: the checkpoint states {size} entries");
+                let words =
+                    format!("entry {index} is missing: the checkpoint states {size} entries");
                 note.say(FindingKind::Missing, words);
                 break;
             };
@@ -221,7 +234,10 @@ impl Examination<'_> {
                 self.summing.count("unreadable");
                 note.say(FindingKind::Form, error.to_string());
                 if index == 0 {
-                    note.say(FindingKind::Genesis, "the first entry is no genesis; nothing in this log can be verified");
+                    note.say(
+                        FindingKind::Genesis,
+                        "the first entry is no genesis; nothing in this log can be verified",
+                    );
                 }
                 return Ok(());
             }
@@ -242,7 +258,11 @@ impl Examination<'_> {
         stated: Option<Digest>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), SourceError> {
-        progress(Progress::of(LogName::Recommendations, self.recommendations.size().min(size), size));
+        progress(Progress::of(
+            LogName::Recommendations,
+            self.recommendations.size().min(size),
+            size,
+        ));
         let mut note = self.findings.at(LogName::Recommendations, None);
         self.recommendations.advance(size, &mut note)?;
         self.recommendations.check_end(stated, &mut note);
@@ -268,8 +288,7 @@ impl Examination<'_> {
             "the entries do not give the root that the checkpoint states: one was changed, moved or removed",
         );
         let roster = self.replay.roster().map(|roster| &**roster);
-        self.commitments
-            .check_end(held, roster, &mut self.findings)
+        self.commitments.check_end(held, roster, &mut self.findings)
     }
 }
 

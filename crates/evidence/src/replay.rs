@@ -11,6 +11,7 @@ mod execution;
 mod govern;
 mod permission;
 mod state;
+mod warrant;
 
 pub(crate) use state::{Authorization, Change, Decided, Execution, PolicyInForce};
 
@@ -32,11 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What the replay needs from outside the authorizations log.
 pub(crate) trait Surroundings {
     /// The bytes of a recommendation, once the cited root and place were checked as far as can be.
-    fn recommendation(
-        &mut self,
-        reference: &LogReference,
-        note: &mut Note<'_>,
-    ) -> Option<Vec<u8>>;
+    fn recommendation(&mut self, reference: &LogReference, note: &mut Note<'_>) -> Option<Vec<u8>>;
 
     /// Checks a root that is cited for the authorizations log as it was at a size.
     fn authorizations_root(&mut self, size: u64, root: &Digest, note: &mut Note<'_>);
@@ -200,7 +197,7 @@ impl Replay {
                 return self.prepared(change, host, plan, note);
             }
             Event::Unprepared { change, host, .. } => self.unprepared(change, host, note),
-            Event::Decided { .. } => self.decided(place, event, note),
+            Event::Decided { .. } => self.decided(event, note),
             Event::Voted {
                 change,
                 statement,

@@ -150,7 +150,10 @@ pub(crate) fn proven_blob(
         Ok(Some(bytes))
     } else {
         let what = format!("the text kept under {digest}");
-        Err(SourceError::new(what, "its digest is another; it was altered"))
+        Err(SourceError::new(
+            what,
+            "its digest is another; it was altered",
+        ))
     }
 }
 

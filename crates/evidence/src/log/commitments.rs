@@ -4,8 +4,8 @@
 use crate::finding::{FindingKind, Findings, Note};
 use crate::source::{LogName, Source, SourceError};
 use countersign_domain::canonical;
-use countersign_domain::{Digest, Roster};
 use countersign_domain::entry::{Entry, Event};
+use countersign_domain::{Digest, Roster};
 use countersign_ledger::Tree;
 
 pub(super) struct Commitments<'s> {
@@ -114,7 +114,10 @@ impl<'s> Commitments<'s> {
                 note.expect(
                     size >= self.last_size,
                     FindingKind::CrossCommitment,
-                    format!("it commits to {size} authorizations, an earlier one to {}", self.last_size),
+                    format!(
+                        "it commits to {size} authorizations, an earlier one to {}",
+                        self.last_size
+                    ),
                 );
                 self.last_size = self.last_size.max(size);
                 self.ahead = Some(Commitment { index, size, root });

@@ -57,11 +57,7 @@ impl<'s> Recommendations<'s> {
     }
 
     /// Reads on until the tree has `size` entries, or there are no more.
-    pub(super) fn advance(
-        &mut self,
-        size: u64,
-        note: &mut Note<'_>,
-    ) -> Result<(), SourceError> {
+    pub(super) fn advance(&mut self, size: u64, note: &mut Note<'_>) -> Result<(), SourceError> {
         while self.tree.size() < size {
             let index = self.tree.size();
             self.pass_checkpoint();
@@ -139,7 +135,9 @@ impl<'s> Recommendations<'s> {
         note: &mut Note<'_>,
     ) -> Result<Option<Vec<u8>>, SourceError> {
         let Some(leaf) = self.unclaimed.remove(&index) else {
-            let words = format!("it cites recommendation {index}, which is no proposal, is missing, or became a change before");
+            let words = format!(
+                "it cites recommendation {index}, which is no proposal, is missing, or became a change before"
+            );
             note.say(FindingKind::Link, words);
             return Ok(None);
         };
@@ -155,7 +153,11 @@ impl<'s> Recommendations<'s> {
 
     /// After the last entry: the signed root, and proposals that nothing came of.
     pub(super) fn check_end(&self, stated: Option<Digest>, note: &mut Note<'_>) {
-        for index in self.unclaimed.range(..self.cited_end).map(|(index, _)| *index) {
+        for index in self
+            .unclaimed
+            .range(..self.cited_end)
+            .map(|(index, _)| *index)
+        {
             unclaimed(index, note);
         }
         let Some(found) = self.root_there else {

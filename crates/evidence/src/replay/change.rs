@@ -72,7 +72,10 @@ impl Replay {
             return Proven::Nothing;
         }
         if self.changes.contains_key(change) {
-            note.say(FindingKind::Order, format!("change `{change}` was proposed before"));
+            note.say(
+                FindingKind::Order,
+                format!("change `{change}` was proposed before"),
+            );
             return Proven::Nothing;
         }
         let late = verified.proposed_at.seconds_since(place.at);
@@ -102,7 +105,10 @@ impl Replay {
             return Proven::Nothing;
         };
         let Some(proposal) = &change.proposal else {
-            note.say(FindingKind::Order, "a plan comes after the change has settled");
+            note.say(
+                FindingKind::Order,
+                "a plan comes after the change has settled",
+            );
             return Proven::Nothing;
         };
         let verified = match plan::verify(jws, roster, proposal) {
@@ -117,7 +123,10 @@ impl Replay {
             .get_mut(host)
             .filter(|_| verified.host == *host);
         let Some(execution) = execution else {
-            let words = format!("the plan is of host `{}`, filed under `{host}`", verified.host);
+            let words = format!(
+                "the plan is of host `{}`, filed under `{host}`",
+                verified.host
+            );
             note.say(FindingKind::Link, words);
             return Proven::Nothing;
         };
@@ -130,14 +139,17 @@ impl Replay {
             return;
         };
         let Some(execution) = change.executions.get_mut(host) else {
-            note.say(FindingKind::Link, format!("host `{host}` is no target of the change"));
+            note.say(
+                FindingKind::Link,
+                format!("host `{host}` is no target of the change"),
+            );
             return;
         };
         execution.plan = None;
         execution.advance(ExecutionEvent::Revoke, host, note);
     }
 
-    pub(super) fn decided(&mut self, place: Place, event: &Event, note: &mut Note<'_>) {
+    pub(super) fn decided(&mut self, event: &Event, note: &mut Note<'_>) {
         let Event::Decided {
             change: id,
             change_digest: digest,
@@ -157,10 +169,9 @@ impl Replay {
         let event = match (change.state, decision.outcome) {
             (_, Outcome::Deny) => Some(ChangeEvent::Deny),
             (ChangeState::Preparing, Outcome::Escalate) => Some(ChangeEvent::Escalate),
-            (
-                ChangeState::AwaitingApproval,
-                Outcome::Escalate | Outcome::Ask | Outcome::Allow,
-            ) => Some(ChangeEvent::VoidSignatures),
+            (ChangeState::AwaitingApproval, Outcome::Escalate | Outcome::Ask | Outcome::Allow) => {
+                Some(ChangeEvent::VoidSignatures)
+            }
             (_, Outcome::Escalate | Outcome::Ask) => Some(ChangeEvent::Ask),
             // An authorization follows; without one nothing comes of it.
             (_, Outcome::Allow) => None,
@@ -172,7 +183,6 @@ impl Replay {
         change.votes.clear();
         change.authorization = None;
         change.decided = Some(Decided {
-            at: place.at,
             until: *until,
             change_digest: *digest,
             plans: plans.clone(),
@@ -230,7 +240,9 @@ pub(super) fn known<'c>(
     if change.is_none() {
         note.say(
             FindingKind::Order,
-            format!("change `{id}` is not open: no proposal that holds came before, or it has ended"),
+            format!(
+                "change `{id}` is not open: no proposal that holds came before, or it has ended"
+            ),
         );
     }
     change

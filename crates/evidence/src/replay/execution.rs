@@ -32,7 +32,10 @@ impl Replay {
             }
         };
         let Some(execution) = change.executions.get_mut(host) else {
-            note.say(FindingKind::Link, format!("host `{host}` has no part in the change"));
+            note.say(
+                FindingKind::Link,
+                format!("host `{host}` has no part in the change"),
+            );
             return Proven::Nothing;
         };
         let Some(warrant) = execution
@@ -68,7 +71,8 @@ impl Replay {
             }
         };
         let Some(execution) = change.executions.get_mut(host) else {
-            let words = format!("host `{host}` has no part in the change, or has settled it before");
+            let words =
+                format!("host `{host}` has no part in the change, or has settled it before");
             note.say(FindingKind::Link, words);
             return Proven::Nothing;
         };
@@ -77,7 +81,8 @@ impl Replay {
             .as_ref()
             .filter(|warrant| receipt.host == *host && receipt::settles(&receipt, warrant))
         else {
-            let words = format!("the receipt of `{host}` settles a warrant that was not issued to it");
+            let words =
+                format!("the receipt of `{host}` settles a warrant that was not issued to it");
             note.say(FindingKind::Execution, words);
             return Proven::Nothing;
         };
@@ -101,7 +106,10 @@ impl Replay {
             return;
         };
         let Some(execution) = change.executions.get_mut(host) else {
-            note.say(FindingKind::Link, format!("host `{host}` has no part in the change"));
+            note.say(
+                FindingKind::Link,
+                format!("host `{host}` has no part in the change"),
+            );
             return;
         };
         let event = match closing {
@@ -160,13 +168,19 @@ fn check_start(warrant: &VerifiedWarrant, started_at: Timestamp, note: &mut Note
     note.expect(
         early <= SKEW_SECONDS_MAX,
         FindingKind::Execution,
-        format!("`{}` started {early} s BEFORE its warrant was issued", warrant.aud),
+        format!(
+            "`{}` started {early} s BEFORE its warrant was issued",
+            warrant.aud
+        ),
     );
     let late = started_at.seconds_since(Timestamp::from_unix_seconds(warrant.exp));
     note.expect(
         late <= SKEW_SECONDS_MAX,
         FindingKind::Execution,
-        format!("`{}` started {late} s after its warrant had expired", warrant.aud),
+        format!(
+            "`{}` started {late} s after its warrant had expired",
+            warrant.aud
+        ),
     );
 }
 

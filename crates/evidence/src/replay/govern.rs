@@ -108,7 +108,8 @@ impl Replay {
                 at: statement.signed_at,
             });
             if authors.contains(person) && !roster.trial {
-                let words = format!("`{person}` wrote this policy and signed it; that does not count");
+                let words =
+                    format!("`{person}` wrote this policy and signed it; that does not count");
                 note.say(FindingKind::SelfApproval, words);
             } else {
                 people.insert(person.clone());
@@ -184,7 +185,10 @@ impl Replay {
         if note.expect(
             statement.subject == wanted,
             FindingKind::Signature,
-            format!("`{}` signed something else than this halt", statement.approver),
+            format!(
+                "`{}` signed something else than this halt",
+                statement.approver
+            ),
         ) {
             Proven::HaltMoved(vec![statement.approver.clone()])
         } else {
@@ -227,7 +231,10 @@ impl Replay {
         let enough = note.expect(
             people.len() >= needed,
             FindingKind::Quorum,
-            format!("{} of {needed} needed people signed this resumption", people.len()),
+            format!(
+                "{} of {needed} needed people signed this resumption",
+                people.len()
+            ),
         );
         let known = note.expect(
             self.halts.contains(halt),

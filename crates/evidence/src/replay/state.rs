@@ -31,7 +31,6 @@ pub(crate) struct PolicyInForce {
 /// The last decision on a change.
 #[derive(Debug, Clone)]
 pub(crate) struct Decided {
-    pub at: Timestamp,
     pub until: Timestamp,
     pub change_digest: Digest,
     pub plans: Vec<HostPlan>,
@@ -128,15 +127,18 @@ impl Change {
 
     /// Settles when the last execution has ended, as the gate does.
     pub(crate) fn settle_when_done(&mut self, note: &mut Note<'_>) {
-        let open = self.executions.values().any(|execution| match execution.state {
-            ExecutionState::Waiting | ExecutionState::Issued | ExecutionState::Started => true,
-            ExecutionState::Revoked
-            | ExecutionState::Expired
-            | ExecutionState::Succeeded
-            | ExecutionState::Failed
-            | ExecutionState::RolledBack
-            | ExecutionState::Unknown => false,
-        });
+        let open = self
+            .executions
+            .values()
+            .any(|execution| match execution.state {
+                ExecutionState::Waiting | ExecutionState::Issued | ExecutionState::Started => true,
+                ExecutionState::Revoked
+                | ExecutionState::Expired
+                | ExecutionState::Succeeded
+                | ExecutionState::Failed
+                | ExecutionState::RolledBack
+                | ExecutionState::Unknown => false,
+            });
         if self.state == ChangeState::Running && !open {
             self.advance(ChangeEvent::Settle, note);
         }
