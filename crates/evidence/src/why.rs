@@ -8,6 +8,7 @@
 mod aftermath;
 mod basis;
 mod collect;
+mod grounds;
 mod lines;
 mod model;
 mod page;
@@ -30,8 +31,9 @@ use crate::replay::{Replay, Surroundings};
 use crate::source::{LogName, Source, SourceError};
 use collect::Collector;
 use countersign_domain::entry::LogEntry;
-use countersign_domain::warrant::LogReference;
-use countersign_domain::{ChangeId, Digest, Timestamp};
+use countersign_domain::jws::take_apart;
+use countersign_domain::warrant::{LogReference, Warrant};
+use countersign_domain::{ChangeId, Digest, Timestamp, canonical};
 use std::collections::BTreeSet;
 
 /// Entries about one change at most: 500 hosts, a handful each, decided again now and then.
@@ -54,7 +56,8 @@ pub enum WhyError {
 }
 
 /// Reconstructs what happened to a change. `trail` are the indices of the authorizations entries
-/// that concern it, in any order.
+/// that concern it, in any order: what a store's index lists, or [`trail`] finds. An entry that it
+/// leaves out is noticed only where another one needs it.
 ///
 /// # Errors
 /// [`WhyError`] when there is nothing to tell, or the source fails. What does not hold is a
@@ -116,6 +119,33 @@ pub fn why(
     }
     let proofs = proofs::prove(source, &trail, &collector, &replay, &mut findings)?;
     Ok(collector.finish(&replay, proofs, findings, now))
+}
+
+/// The indices of all authorizations entries that concern a change, found by reading the whole log:
+/// for a folder, or for whoever does not trust an index.
+///
+/// # Errors
+/// [`SourceError`].
+pub fn trail(source: &dyn Source, change: &ChangeId) -> Result<Vec<u64>, SourceError> {
+    let mut indices = Vec::new();
+    for index in 0..source.size(LogName::Authorizations)? {
+        let Some(bytes) = source.entry(LogName::Authorizations, index)? else {
+            break;
+        };
+        // What cannot be read concerns nothing; `verify_log` reports it.
+        let concerns = match LogEntry::read(&bytes) {
+            Ok(LogEntry::Entry(entry)) => entry.event.change() == Some(change),
+            Ok(LogEntry::Warrant(jws)) => take_apart(&jws)
+                .ok()
+                .and_then(|parts| canonical::from_bytes::<Warrant>(&parts.payload).ok())
+                .is_some_and(|warrant| warrant.txn == *change),
+            Err(_) => false,
+        };
+        if concerns {
+            indices.push(index);
+        }
+    }
+    Ok(indices)
 }
 
 /// Entries without their tree: references are followed, roots are left to `verify_log`.

@@ -147,16 +147,16 @@ fn check_authority(
         return;
     };
     let (basis, details) = (&warrant.basis, warrant.details());
+    let issued = Timestamp::from_unix_seconds(warrant.iat);
     let same_policy = match authorization.ground {
         Ground::Approved => {
             basis.policy == decided.decision.policy && basis.rules == decided.decision.rules
         }
-        // Decided again at redemption, by the policy in force then.
-        Ground::Standing => {
-            policy.is_some_and(|policy| policy.digest == basis.policy && policy.sound)
-        }
+        // Decided again at redemption, by the policy in force then, while its review was current.
+        Ground::Standing => policy.is_some_and(|policy| {
+            policy.digest == basis.policy && policy.sound && issued <= policy.review_due_at
+        }),
     };
-    let issued = Timestamp::from_unix_seconds(warrant.iat);
     for (holds, words) in [
         (
             basis.authorization.index == authorization.index,
@@ -170,7 +170,10 @@ fn check_authority(
             sorted(&basis.approvers) == sorted(&authorization.signers),
             "it names other people",
         ),
-        (same_policy, "it claims another policy or other rules"),
+        (
+            same_policy,
+            "it claims other rules, or a policy that is not in force",
+        ),
         (warrant.sub == change.agent, "it is for another agent"),
         (
             details.change_digest == decided.change_digest,

@@ -2,7 +2,7 @@
 //! goes through `shown`.
 
 use super::aftermath::{ExecutedOn, HaltLine, Review};
-use super::model::{Basis, Decided, FactLine, Freshness, Person, PlanStep, Planned, SignedBy};
+use super::model::{Decided, Person, PlanStep, Planned, SignedBy};
 use countersign_domain::package::TransitionKind;
 use countersign_domain::plan::RollbackSource;
 use countersign_domain::receipt::Ending;
@@ -14,7 +14,7 @@ use countersign_verify::SKEW_SECONDS_MAX;
 use std::collections::BTreeMap;
 
 /// Text of others at most, in characters.
-const SHOWN_MAX: usize = 200;
+pub(super) const SHOWN_MAX: usize = 200;
 
 pub(super) fn person(person: &Person) -> String {
     match &person.name {
@@ -36,7 +36,8 @@ pub(super) fn time(at: Timestamp) -> Timestamp {
     Timestamp::from_unix_seconds(at.unix_seconds())
 }
 
-fn short(digest: &Digest) -> String {
+/// A digest as far as people compare it.
+pub(super) fn short(digest: &Digest) -> String {
     format!("sha256:{}", digest.short())
 }
 
@@ -89,89 +90,6 @@ pub(super) fn plan(plan: &Planned, wave: u32) -> String {
             plan.checks.join(", ")
         }
     )
-}
-
-/// Facts of one source together; what is stale or missing says so.
-pub(super) fn facts(basis: &Basis) -> Vec<String> {
-    let mut groups: BTreeMap<(Freshness, String), Vec<String>> = BTreeMap::new();
-    for fact in &basis.facts {
-        let said = match fact.freshness {
-            Freshness::Fresh | Freshness::Stale => {
-                format!("{} {}", fact.name, shown(&fact.value, SHOWN_MAX))
-            }
-            Freshness::Missing => fact.name.clone(),
-        };
-        groups
-            .entry((fact.freshness, origin(fact)))
-            .or_default()
-            .push(said);
-    }
-    let rows = groups.into_iter().map(|((freshness, origin), said)| {
-        let word = match freshness {
-            Freshness::Fresh => "fresh",
-            Freshness::Stale => "STALE",
-            Freshness::Missing => "MISSING",
-        };
-        format!("{word:<7} {}  [{origin}]", said.join(", "))
-    });
-    rows.collect()
-}
-
-fn origin(fact: &FactLine) -> String {
-    let mut origin = shown(&fact.source, 60);
-    if fact.freshness == Freshness::Missing {
-        origin.push_str(": ");
-        origin.push_str(&shown(&fact.value, 100));
-    }
-    if let Some(at) = fact.at {
-        origin.push_str(&format!(", {}", time(at)));
-    }
-    if let Some(digest) = &fact.digest {
-        origin.push_str(&format!(", {}", short(digest)));
-    }
-    origin
-}
-
-/// What was looked up of targets and history.
-pub(super) fn circumstances(basis: &Basis) -> String {
-    let (hosts, hours) = basis.healthy_in_lower;
-    let (upgraded, added, removed) = basis.chain;
-    let window = match basis.window_and_freeze {
-        (_, true) => "in a FREEZE",
-        (true, false) => "in window",
-        (false, false) => "outside a window",
-    };
-    format!(
-        "{} tier {}; touches {} hosts ({} %); pulls in {} upgraded, {} new, {} removed; healthy on {} \
-         lower hosts for {} h; {} rollbacks like it in 90 d; {window}; oldest evidence {}",
-        basis.environment.as_str(),
-        basis.tier.number(),
-        basis.blast.hosts,
-        basis.blast.percent,
-        upgraded,
-        added,
-        removed,
-        hosts,
-        hours,
-        basis.rollbacks_in_similar,
-        in_words(i64::from(basis.evidence_age_seconds)),
-    )
-}
-
-pub(super) fn contradictions(basis: &Basis) -> Vec<String> {
-    basis
-        .contradictions
-        .iter()
-        .map(|one| {
-            format!(
-                "! CONTRADICTION: the agent claims {} {}, {} says {}",
-                shown(&one.field, 60),
-                shown(&one.claimed, 60),
-                shown(&one.source, 60),
-                shown(&one.fact, 60)
-            )
-        })
-        .collect()
 }
 
 pub(super) fn decision(decided: &Decided) -> String {

@@ -2,9 +2,10 @@
 //! does not fit on a screen is counted, and stands in `--json`.
 
 use super::aftermath::ExecutedOn;
-use super::lines;
 use super::model::{Decided, Planned, Rationale, Why};
 use super::page::Page;
+use super::{grounds, lines};
+use countersign_domain::receipt::Ending;
 use countersign_domain::statement::Vote;
 use countersign_domain::text::shown;
 use countersign_domain::warrant::Ground;
@@ -47,7 +48,7 @@ fn head(page: &mut Page, why: &Why) {
     page.line(&format!("CHANGE {} is {}{trial}", why.change, why.state));
     if why.findings.is_empty() {
         page.line(
-            "Every signature and reference shown here was verified; nothing was found wrong.",
+            "Nothing was found wrong: each signature shown was verified, each entry is proven to be in the log.",
         );
         return;
     }
@@ -133,9 +134,9 @@ fn basis(page: &mut Page, decided: &Decided) {
         page.row("BASIS", &words);
         return;
     };
-    let mut rows = lines::contradictions(basis);
-    rows.push(lines::circumstances(basis));
-    rows.extend(lines::facts(basis));
+    let mut rows = grounds::contradictions(basis);
+    rows.push(grounds::circumstances(basis));
+    rows.extend(grounds::facts(basis));
     let gathered = lines::time(basis.at);
     rows.push(format!("facts sha256:{digest}, gathered {gathered}"));
     page.rows("BASIS", &rows);
@@ -223,7 +224,12 @@ fn ran(page: &mut Page, why: &Why, execution: &ExecutedOn) {
     let plan = plan_of(why, execution);
     page.rows("OUTCOME", &lines::outcome(execution, plan));
     if let Some(plan) = plan {
-        page.row("ROLLBACK", &lines::rollback(plan));
+        let done = match execution.ended.as_ref().map(|ended| ended.ending) {
+            Some(Ending::RolledBack) => "carried out: ",
+            Some(Ending::Succeeded) => "not needed; the plan was: ",
+            _ => "the plan: ",
+        };
+        page.row("ROLLBACK", &format!("{done}{}", lines::rollback(plan)));
     }
 }
 
@@ -293,6 +299,10 @@ fn proofs(page: &mut Page, why: &Why) {
         ),
     );
     page.row("VERIFY", &proofs.command);
+    page.row(
+        "",
+        "(that genesis is this log's own word: compare it with the one pinned at enrolment)",
+    );
 }
 
 fn claim(page: &mut Page, why: &Why) {

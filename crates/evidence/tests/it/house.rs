@@ -10,7 +10,7 @@ use countersign_domain::statement::Subject;
 use countersign_domain::warrant::{LogReference, Signer, WARRANT_TYP};
 use countersign_domain::{ChangeId, Digest, Timestamp, Warrant};
 use countersign_evidence::{
-    Blob, LogName, LogReport, Source, SourceError, TrustedRoots, Why, verify_log, why,
+    Blob, LogName, LogReport, Source, SourceError, TrustedRoots, Why, trail, verify_log, why,
 };
 use countersign_ledger::{
     AddCheckpoint, Checkpoint, Hash, LogSigner, SignedCheckpoint, TlogProof, Tree, VolatileHeads,
@@ -200,19 +200,7 @@ impl House {
 
     /// The entries that concern a change, as a gate's index would list them.
     pub fn trail(&self, change: &ChangeId) -> Vec<u64> {
-        (0..)
-            .zip(&self.authorizations)
-            .filter(|(_, bytes)| match LogEntry::read(bytes) {
-                Ok(LogEntry::Entry(entry)) => entry.event.change() == Some(change),
-                Ok(LogEntry::Warrant(jws)) => {
-                    let parts = countersign_domain::jws::take_apart(&jws).unwrap();
-                    let warrant: Warrant = canonical::from_bytes(&parts.payload).unwrap();
-                    warrant.txn == *change
-                }
-                Err(_) => false,
-            })
-            .map(|(index, _)| index)
-            .collect()
+        trail(self, change).unwrap()
     }
 
     pub fn why(&self, change: &ChangeId) -> Why {

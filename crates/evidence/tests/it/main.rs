@@ -1,6 +1,7 @@
 //! Whole logs, good and with one defect each, and the page that `why` prints for them.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod facts;
 mod folder;
 mod good;
 mod house;
@@ -8,6 +9,7 @@ mod pages;
 mod people;
 mod permission;
 mod rewritten;
+mod stories;
 mod tale;
 
 use countersign_evidence::{FindingKind, LogReport};

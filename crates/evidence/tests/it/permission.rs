@@ -288,7 +288,7 @@ fn policy_lapsed_or_superseded() {
     let mut house = House::found(Founding::default());
     house.sign_policy(&["maria", "chen"], 1);
     Tale::standing(&mut house);
-    found(&house.verify(), &[Policy]);
+    found(&house.verify(), &[Policy, Warrant]);
 
     let mut house = self::house();
     let mut tale = Tale::open(&mut house);
@@ -308,4 +308,36 @@ fn authorized_although_denied() {
     let report = house.verify();
     assert!(!report.is_ok());
     assert!(report.findings.has(Order));
+}
+
+#[test]
+fn second_wave_before_the_first_succeeded() {
+    let mut house = house();
+    let mut tale = Tale::in_waves(&mut house);
+    tale.redeem(&mut house);
+    let early = tale.drafted_second(&house);
+    tale.redeem_as(&mut house, early);
+    found(&house.verify(), &[Order]);
+
+    let mut house = self::house();
+    let mut tale = Tale::in_waves(&mut house);
+    tale.redeem(&mut house);
+    tale.settle(&mut house, Ending::Succeeded);
+    let in_time = tale.drafted_second(&house);
+    tale.redeem_as(&mut house, in_time);
+    assert!(house.verify().is_ok());
+    let page = countersign_evidence::render(&house.why(&tale.change), 100);
+    assert!(page.contains("web-2 (wave 2)"), "{page}");
+}
+
+#[test]
+fn standing_warrant_after_the_policy_lapsed() {
+    let mut house = House::found(Founding::default());
+    house.sign_policy(&["maria", "chen"], 600);
+    let mut tale = Tale::open(&mut house);
+    tale.decide(&mut house, Outcome::Allow);
+    tale.authorize(&mut house, Ground::Standing);
+    house.now = house.now.plus_seconds(900);
+    tale.redeem(&mut house);
+    found(&house.verify(), &[Warrant]);
 }

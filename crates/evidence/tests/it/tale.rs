@@ -1,12 +1,12 @@
 //! One change on one host, told step by step through a house's logs. Each step can be changed
 //! before it is taken, so that an attack reads as the one thing that differs.
 
+use crate::facts::facts;
 use crate::house::House;
 use crate::people::{agent, deployment, group, host, person, sign, state};
-use countersign_domain::asset::{Asset, Criticality, Environment, Exposure, Tier};
 use countersign_domain::decision::{Decision, Duties, GroupQuorum, Outcome, Reason};
 use countersign_domain::entry::{Event, change_digest};
-use countersign_domain::facts::*;
+use countersign_domain::facts::BlastRadius;
 use countersign_domain::id::CheckName;
 use countersign_domain::jws::{PLAN_TYP, PROPOSAL_TYP, RECEIPT_TYP, STARTED_TYP};
 use countersign_domain::lease::HostPlan;
@@ -123,14 +123,6 @@ impl Tale {
             host: host("web-1"),
             plan: canonical::digest(&self.plan).unwrap(),
         }]
-    }
-
-    /// Proposed and prepared.
-    pub fn open(house: &mut House) -> Self {
-        let tale = Self::new(house);
-        tale.propose(house);
-        tale.prepare(house);
-        tale
     }
 
     pub fn propose(&self, house: &mut House) -> u64 {
@@ -390,115 +382,5 @@ impl Tale {
             change: self.change.clone(),
             statement,
         })
-    }
-
-    /// Under standing authority, from proposal to review.
-    pub fn standing(house: &mut House) -> Self {
-        let mut tale = Self::open(house);
-        tale.decide(house, Outcome::Allow);
-        tale.authorize(house, Ground::Standing);
-        tale.redeem(house);
-        tale.start(house);
-        tale.settle(house, Ending::Succeeded);
-        tale.require_review(house);
-        tale
-    }
-
-    /// Asked, with its first votes cast by these people.
-    pub fn asked(house: &mut House, voters: &[&str]) -> Self {
-        let mut tale = Self::open(house);
-        tale.decide(house, Outcome::Ask);
-        for name in voters {
-            tale.vote(house, name);
-        }
-        tale
-    }
-
-    /// Approved by two people; runs, fails, and is rolled back.
-    pub fn approved(house: &mut House) -> Self {
-        let mut tale = Self::asked(house, &["chen", "ana"]);
-        tale.authorize(house, Ground::Approved);
-        tale.redeem(house);
-        tale.start(house);
-        tale.settle(house, Ending::RolledBack);
-        tale
-    }
-}
-
-fn facts(change: &ChangeId, at: Timestamp) -> DecisionFacts {
-    fn known<T>(value: T, source: &str, at: Timestamp) -> Fact<T> {
-        Fact {
-            value: Known::Fresh(value),
-            source: source.into(),
-            at: Some(at.plus_seconds(-7200)),
-            digest: Some(Digest::of(source.as_bytes())),
-        }
-    }
-    let mut epss = known(9_123, "epss", at);
-    epss.value = Known::Stale(9_123);
-    DecisionFacts {
-        change: change.clone(),
-        at,
-        agent: agent(),
-        owner: person("maria"),
-        path: RemediationPath::Patch,
-        category: Category::OsSecurity,
-        security_origin: true,
-        scopes: vec![TargetScope {
-            assets: vec![Asset {
-                host: host("web-1"),
-                environment: Environment::Production,
-                tier: Tier::new(2).unwrap(),
-                criticality: Criticality::Medium,
-                exposure: Exposure::Open,
-                scopes: Default::default(),
-                owner: None,
-                service: None,
-                cluster: None,
-                account: None,
-                neighbours: Default::default(),
-                known: true,
-            }],
-        }],
-        vulnerability: VulnerabilityFacts {
-            cves: known(2, "host web-1", at),
-            kev: known(true, "cisa-kev", at),
-            cvss_tenths: known(98, "cve", at),
-            epss_ten_thousandths: epss,
-            exploitation: known(Exploitation::Active, "cve", at),
-            automatable: Fact::missing("cve", "no record"),
-            technical_impact: Fact::missing("cve", "no record"),
-            timeline: Fact::missing("ssvc", "automatable is missing"),
-            priority: Fact::missing("ssvc", "automatable is missing"),
-        },
-        blast: BlastRadius {
-            hosts: 1,
-            percent: 50,
-            clusters: 0,
-            accounts: 0,
-        },
-        reservations: Reservations::default(),
-        rollback: RollbackFacts {
-            source: RollbackSource::Cached,
-            prior_in_similar: 0,
-        },
-        chain: ChainFacts::default(),
-        lower: LowerFacts {
-            healthy_hosts: 3,
-            healthy_hours: 26,
-        },
-        calendar: CalendarFacts {
-            in_window: true,
-            freeze: false,
-        },
-        evidence_age_seconds: 340,
-        contradictions: vec![Contradiction {
-            field: "tier".into(),
-            claimed: "4".into(),
-            fact: "2".into(),
-            source: "inventory".into(),
-        }],
-        policy_lapsed: false,
-        trial: false,
     }
 }
