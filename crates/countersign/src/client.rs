@@ -96,7 +96,12 @@ impl Client {
                 // A server elsewhere has its own token; a local copy may or may not be it.
                 None => OperatorToken::read(&target.dir.join(OPERATOR_TOKEN)).ok(),
             };
-            return Ok(Self::new(server.trim_end_matches('/').to_owned(), token, target.genesis, None));
+            return Ok(Self::new(
+                server.trim_end_matches('/').to_owned(),
+                token,
+                target.genesis,
+                None,
+            ));
         }
         let waited = Instant::now();
         loop {
@@ -107,7 +112,12 @@ impl Client {
                     let token = deployment.operator().clone();
                     let genesis = deployment.config().genesis;
                     let running = Server::start(deployment, Reach::ephemeral())?;
-                    return Ok(Self::new(running.url(), Some(token), Some(genesis), Some(running)));
+                    return Ok(Self::new(
+                        running.url(),
+                        Some(token),
+                        Some(genesis),
+                        Some(running),
+                    ));
                 }
                 Err(DeploymentError::Open(OpenError::InUse { process })) => {
                     if let Some(client) = Self::beside(&target.dir, &process, token.clone())? {
@@ -124,8 +134,13 @@ impl Client {
     }
 
     /// A client of the server in `process`, if that is what holds the data directory.
-    fn beside(dir: &Path, process: &str, token: Option<OperatorToken>) -> Result<Option<Self>, ClientError> {
-        let Some(file) = ServerFile::read(dir).filter(|file| file.process.to_string() == process) else {
+    fn beside(
+        dir: &Path,
+        process: &str,
+        token: Option<OperatorToken>,
+    ) -> Result<Option<Self>, ClientError> {
+        let Some(file) = ServerFile::read(dir).filter(|file| file.process.to_string() == process)
+        else {
             return Ok(None);
         };
         let config = crate::deployment::Config::read(dir)?;
@@ -134,10 +149,20 @@ impl Client {
             None => OperatorToken::read(&dir.join(OPERATOR_TOKEN))?,
         };
         let url = format!("http://{}", file.address);
-        Ok(Some(Self::new(url, Some(token), Some(config.genesis), None)))
+        Ok(Some(Self::new(
+            url,
+            Some(token),
+            Some(config.genesis),
+            None,
+        )))
     }
 
-    fn new(url: String, token: Option<OperatorToken>, genesis: Option<Digest>, own: Option<Running>) -> Self {
+    fn new(
+        url: String,
+        token: Option<OperatorToken>,
+        genesis: Option<Digest>,
+        own: Option<Running>,
+    ) -> Self {
         let agent = Agent::config_builder()
             .timeout_global(Some(REQUEST_TIME))
             .timeout_connect(Some(Duration::from_secs(10)))
@@ -176,7 +201,11 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, ClientError> {
+    pub fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
         self.answer(self.agent.post(self.address(path)).send_json(body))
     }
 
@@ -190,7 +219,10 @@ impl Client {
         query: &[(&str, &str)],
         bytes: &[u8],
     ) -> Result<T, ClientError> {
-        let mut request = self.agent.post(self.address(path)).query_pairs(query.iter().copied());
+        let mut request = self
+            .agent
+            .post(self.address(path))
+            .query_pairs(query.iter().copied());
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {}", token.expose()));
         }
@@ -233,7 +265,10 @@ impl Client {
         format!("{}/api/v1/{path}", self.url)
     }
 
-    fn answer<T: DeserializeOwned>(&self, sent: Result<Response<ureq::Body>, ureq::Error>) -> Result<T, ClientError> {
+    fn answer<T: DeserializeOwned>(
+        &self,
+        sent: Result<Response<ureq::Body>, ureq::Error>,
+    ) -> Result<T, ClientError> {
         let unreachable = |why: String| ClientError::Unreachable {
             url: self.url.clone(),
             why,

@@ -129,6 +129,40 @@ pub fn import(source: &Source, limits: &Limits) -> Result<Import, FetchError> {
     }
 }
 
+/// Gets the document from `source` as it is, for a server that reads it itself.
+///
+/// # Errors
+/// When it cannot be had, is a folder, or is longer than a document may be.
+pub fn document(source: &Source, limits: &Limits) -> Result<Vec<u8>, FetchError> {
+    let reader: Box<dyn Read> = match source {
+        Source::Url(url) => Box::new(open_url(url)?),
+        Source::Path(path) => {
+            let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+            if !about.is_file() {
+                return Err(FetchError::Path {
+                    path: source.to_string(),
+                    problem: "is not a file; import the files in it one by one".into(),
+                });
+            }
+            Box::new(File::open(path).map_err(|error| unreadable(path, &error))?)
+        }
+    };
+    let failed = |problem: String| FetchError::Path {
+        path: source.to_string(),
+        problem,
+    };
+    let mut bytes = Vec::new();
+    let limit = limits.document_bytes;
+    reader
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| failed(error.to_string()))?;
+    if bytes.len() as u64 > limit {
+        return Err(failed(format!("is longer than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
 fn unreadable(path: &Path, error: &std::io::Error) -> FetchError {
     FetchError::Path {
         path: shown(&path.to_string_lossy(), 300),

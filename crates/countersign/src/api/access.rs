@@ -98,7 +98,11 @@ impl TokenCache {
 }
 
 /// The layer in front of a route.
-pub(super) async fn check(State((app, access)): State<(App, Access)>, mut request: Request, next: Next) -> Response {
+pub(super) async fn check(
+    State((app, access)): State<(App, Access)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let header = request.headers().get(AUTHORIZATION);
     let caller = match (header, access) {
         (None, Access::Public | Access::Signature) => None,
@@ -108,19 +112,24 @@ pub(super) async fn check(State((app, access)): State<(App, Access)>, mut reques
             return Problem::unauthenticated("this endpoint needs a bearer token").into_response();
         }
         (Some(header), _) => {
-            let token = header.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
+            let token = header
+                .to_str()
+                .ok()
+                .and_then(|text| text.strip_prefix("Bearer "));
             match token.map(|token| identify(&app, token, access)) {
                 Some(Ok(caller)) => Some(caller),
                 Some(Err(problem)) => return problem.into_response(),
                 None => {
-                    return Problem::unauthenticated("expected `Authorization: Bearer TOKEN`").into_response();
+                    return Problem::unauthenticated("expected `Authorization: Bearer TOKEN`")
+                        .into_response();
                 }
             }
         }
     };
     if let Some(caller) = caller {
         if !caller.may(access) {
-            return Problem::forbidden(format!("{} may not call this endpoint", caller.kind())).into_response();
+            return Problem::forbidden(format!("{} may not call this endpoint", caller.kind()))
+                .into_response();
         }
         request.extensions_mut().insert(caller);
     }
@@ -151,7 +160,8 @@ fn identify(app: &App, token: &str, access: Access) -> Result<Caller, Problem> {
     };
     let Some(caller) = caller else {
         let why = error.map_or_else(String::new, |error| error.to_string());
-        return Err(Problem::unauthenticated(why).hint("the roster shows who is enrolled: `countersign roster show`"));
+        return Err(Problem::unauthenticated(why)
+            .hint("the roster shows who is enrolled: `countersign roster show`"));
     };
     if let Some(until) = expiry(token) {
         let known = Known {

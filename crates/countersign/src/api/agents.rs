@@ -75,7 +75,12 @@ fn legible(jws: &str) -> Result<(), Problem> {
         return Err(wrong(format!("expected a JWS with `typ` `{PROPOSAL_TYP}`")));
     }
     parse::<Proposal>(&parts.payload)?.check().map_err(|error| {
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", error.to_string()).field(error.field)
+        Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid",
+            error.to_string(),
+        )
+        .field(error.field)
     })
 }
 
@@ -88,7 +93,10 @@ pub(super) async fn withdraw(
     Ok(Json(StateAnswer { state }))
 }
 
-pub(super) async fn change(State(app): State<App>, Part(change): Part<ChangeId>) -> Result<Json<ChangeView>, Problem> {
+pub(super) async fn change(
+    State(app): State<App>,
+    Part(change): Part<ChangeId>,
+) -> Result<Json<ChangeView>, Problem> {
     Ok(Json(app.gate().change(&change)?))
 }
 
@@ -115,8 +123,14 @@ pub(super) async fn changes(
 ) -> Result<Json<Changes>, Problem> {
     if let Some(prefix) = &query.prefix {
         let ids = heavy(|| app.gate().changes_like(prefix))?;
-        let changes = ids.iter().map(|id| app.gate().change(id)).collect::<Result<_, _>>()?;
-        return Ok(Json(Changes { changes, next: None }));
+        let changes = ids
+            .iter()
+            .map(|id| app.gate().change(id))
+            .collect::<Result<_, _>>()?;
+        return Ok(Json(Changes {
+            changes,
+            next: None,
+        }));
     }
     let states = query
         .state
@@ -139,14 +153,37 @@ fn stored_word(word: &str) -> Result<&'static str, Problem> {
     use ChangeState::*;
     let word = word.trim().replace([' ', '_'], "-");
     let all = [
-        Proposed, Preparing, Denied, Escalated, AwaitingApproval, Authorized, Refused, Expired, Withdrawn, Revoked,
-        Running, Settled, ReviewDue, Overdue(1), Reviewed,
+        Proposed,
+        Preparing,
+        Denied,
+        Escalated,
+        AwaitingApproval,
+        Authorized,
+        Refused,
+        Expired,
+        Withdrawn,
+        Revoked,
+        Running,
+        Settled,
+        ReviewDue,
+        Overdue(1),
+        Reviewed,
     ];
     all.iter()
         .map(|state| state.as_str())
-        .find(|stored| stored.replace(' ', "-") == word || (word == "overdue" && *stored == Overdue(1).as_str()))
+        .find(|stored| {
+            stored.replace(' ', "-") == word
+                || (word == "overdue" && *stored == Overdue(1).as_str())
+        })
         .ok_or_else(|| {
-            let known: Vec<_> = all.iter().map(|state| state.as_str().replace(' ', "-")).collect();
-            Problem::malformed(format!("there is no such state; expected {}", known.join(", "))).field("state")
+            let known: Vec<_> = all
+                .iter()
+                .map(|state| state.as_str().replace(' ', "-"))
+                .collect();
+            Problem::malformed(format!(
+                "there is no such state; expected {}",
+                known.join(", ")
+            ))
+            .field("state")
         })
 }

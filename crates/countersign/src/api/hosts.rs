@@ -3,7 +3,10 @@
 
 use super::access::FromHost;
 use super::body::{Body, Part};
-use super::wire::{ObservationBody, PlanBody, ReceiptBody, RedemptionBody, StartedBody, StateAnswer, UnpreparedBody, Work};
+use super::wire::{
+    ObservationBody, PlanBody, ReceiptBody, RedemptionBody, StartedBody, StateAnswer,
+    UnpreparedBody, Work,
+};
 use super::{App, Problem, heavy};
 use crate::ambient;
 use axum::Json;
@@ -19,7 +22,9 @@ fn itself(caller: HostId, named: &HostId) -> Result<HostId, Problem> {
     if caller == *named {
         Ok(caller)
     } else {
-        Err(Problem::forbidden(format!("host `{caller}` cannot speak for another host")))
+        Err(Problem::forbidden(format!(
+            "host `{caller}` cannot speak for another host"
+        )))
     }
 }
 
@@ -30,7 +35,9 @@ pub(super) async fn observe(
     Body(body): Body<ObservationBody>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let host = itself(caller, &host)?;
-    app.gate().observed(&host, body.observation, app.now()).await?;
+    app.gate()
+        .observed(&host, body.observation, app.now())
+        .await?;
     Ok((StatusCode::CREATED, Json(json!({}))))
 }
 
@@ -43,7 +50,10 @@ pub(super) async fn work(
     Ok(Json(heavy(|| app.gate().work(&host))?))
 }
 
-pub(super) async fn my_work(State(app): State<App>, FromHost(host): FromHost) -> Result<Json<Work>, Problem> {
+pub(super) async fn my_work(
+    State(app): State<App>,
+    FromHost(host): FromHost,
+) -> Result<Json<Work>, Problem> {
     Ok(Json(heavy(|| app.gate().work(&host))?))
 }
 
@@ -53,7 +63,10 @@ pub(super) async fn prepared(
     Part(change): Part<ChangeId>,
     Body(body): Body<PlanBody>,
 ) -> Result<Json<StateAnswer>, Problem> {
-    let state = app.gate().prepared(&host, &change, body.plan, app.now()).await?;
+    let state = app
+        .gate()
+        .prepared(&host, &change, body.plan, app.now())
+        .await?;
     Ok(Json(StateAnswer { state }))
 }
 
@@ -63,7 +76,10 @@ pub(super) async fn unprepared(
     Part(change): Part<ChangeId>,
     Body(body): Body<UnpreparedBody>,
 ) -> Result<Json<StateAnswer>, Problem> {
-    let state = app.gate().unprepared(&host, &change, &body.why, app.now()).await?;
+    let state = app
+        .gate()
+        .unprepared(&host, &change, &body.why, app.now())
+        .await?;
     Ok(Json(StateAnswer { state }))
 }
 
@@ -90,7 +106,10 @@ pub(super) async fn started(
     Part(change): Part<ChangeId>,
     Body(body): Body<StartedBody>,
 ) -> Result<Json<StateAnswer>, Problem> {
-    let state = app.gate().started(&host, &change, body.notice, app.now()).await?;
+    let state = app
+        .gate()
+        .started(&host, &change, body.notice, app.now())
+        .await?;
     Ok(Json(StateAnswer { state }))
 }
 
@@ -100,6 +119,9 @@ pub(super) async fn settle(
     Part(change): Part<ChangeId>,
     Body(body): Body<ReceiptBody>,
 ) -> Result<Json<StateAnswer>, Problem> {
-    let state = app.gate().settle(&host, &change, body.receipt, app.now()).await?;
+    let state = app
+        .gate()
+        .settle(&host, &change, body.receipt, app.now())
+        .await?;
     Ok(Json(StateAnswer { state }))
 }

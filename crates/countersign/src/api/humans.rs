@@ -3,8 +3,8 @@
 
 use super::body::{Body, Part};
 use super::wire::{
-    HaltAnswer, HaltBody, InventoryAnswer, InventoryBody, PolicyAnswer, PolicyBody, ResumptionBody, ReviewBody,
-    RosterAnswer, RosterBody, StateAnswer, VoteBody,
+    HaltAnswer, HaltBody, InventoryAnswer, InventoryBody, PolicyAnswer, PolicyBody, ResumptionBody,
+    ReviewBody, RosterAnswer, RosterBody, StateAnswer, VoteBody,
 };
 use super::{App, Problem};
 use axum::Json;
@@ -35,7 +35,10 @@ pub(super) async fn vote(
     Part(change): Part<ChangeId>,
     Body(body): Body<VoteBody>,
 ) -> Result<Json<StateAnswer>, Problem> {
-    let state = app.gate().vote(&change, body.statement, body.rationale, app.now()).await?;
+    let state = app
+        .gate()
+        .vote(&change, body.statement, body.rationale, app.now())
+        .await?;
     Ok(Json(StateAnswer { state }))
 }
 
@@ -44,11 +47,17 @@ pub(super) async fn review(
     Part(change): Part<ChangeId>,
     Body(body): Body<ReviewBody>,
 ) -> Result<Json<StateAnswer>, Problem> {
-    let state = app.gate().review(&change, body.statement, body.note, app.now()).await?;
+    let state = app
+        .gate()
+        .review(&change, body.statement, body.note, app.now())
+        .await?;
     Ok(Json(StateAnswer { state }))
 }
 
-pub(super) async fn halt(State(app): State<App>, Body(body): Body<HaltBody>) -> Result<Json<HaltAnswer>, Problem> {
+pub(super) async fn halt(
+    State(app): State<App>,
+    Body(body): Body<HaltBody>,
+) -> Result<Json<HaltAnswer>, Problem> {
     let halt_epoch = app.gate().halt(body.statement, app.now()).await?;
     Ok(Json(HaltAnswer { halt_epoch }))
 }
@@ -67,9 +76,18 @@ pub(super) async fn policy(
     Body(body): Body<PolicyBody>,
 ) -> Result<Json<PolicyAnswer>, Problem> {
     bounded(body.statements.len())?;
-    let files = body.files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
+    let files = body
+        .files
+        .into_iter()
+        .map(|(path, text)| (path, text.into_bytes()))
+        .collect();
     let source = PolicySource::new(files).map_err(|error| {
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", error.to_string()).field("files")
+        Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid",
+            error.to_string(),
+        )
+        .field("files")
     })?;
     let change = PolicyChange {
         source,
@@ -85,7 +103,10 @@ pub(super) async fn roster(
     Body(body): Body<RosterBody>,
 ) -> Result<Json<RosterAnswer>, Problem> {
     bounded(body.signed.statements.len())?;
-    let roster_version = app.gate().change_roster(body.signed, body.texts, app.now()).await?;
+    let roster_version = app
+        .gate()
+        .change_roster(body.signed, body.texts, app.now())
+        .await?;
     Ok(Json(RosterAnswer { roster_version }))
 }
 

@@ -17,7 +17,10 @@ pub(super) struct Named(Log);
 
 pub(super) async fn checkpoint(State(app): State<App>, Part(log): Part<Named>) -> Response {
     let (_, note) = app.gate().store().checkpoint(log.0);
-    let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-cache")];
+    let headers = [
+        (CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (CACHE_CONTROL, "no-cache"),
+    ];
     (headers, note.to_string()).into_response()
 }
 
@@ -26,7 +29,8 @@ pub(super) async fn tile(
     Part((log, rest)): Part<(Named, String)>,
 ) -> Result<Response, Problem> {
     let text = format!("tile/{rest}");
-    let path = TilePath::parse(&text).map_err(|error| Problem::malformed(error.to_string()).field("path"))?;
+    let path = TilePath::parse(&text)
+        .map_err(|error| Problem::malformed(error.to_string()).field("path"))?;
     let store = app.gate().store();
     let bytes = heavy(|| match path.kind() {
         TileKind::Hashes { level } => store.tile(log.0, level, path.index(), path.width()),

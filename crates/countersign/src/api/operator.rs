@@ -23,6 +23,7 @@ pub(super) async fn import_feed(
     // Reading a feed takes a while, and happens before the gate queues anything.
     let gate = std::sync::Arc::clone(&app.gate);
     let now = app.now();
-    let (feed, records) = super::heavy(|| tokio::runtime::Handle::current().block_on(gate.import_feed(import, now)))?;
+    let (feed, records) =
+        super::heavy(|| tokio::runtime::Handle::current().block_on(gate.import_feed(import, now)))?;
     Ok((StatusCode::CREATED, Json(FeedAnswer { feed, records })))
 }

@@ -45,7 +45,10 @@ pub(super) async fn page(
     let world = app.gate().world()?;
     let changes = heavy(|| app.gate().changes(&[], None, CHANGES))?;
     let waits = |change: &&ChangeView| {
-        matches!(change.state, ChangeState::AwaitingApproval | ChangeState::Escalated)
+        matches!(
+            change.state,
+            ChangeState::AwaitingApproval | ChangeState::Escalated
+        )
     };
     let page = Page {
         deployment: world.roster.deployment.to_string(),
@@ -59,21 +62,33 @@ pub(super) async fn page(
 }
 
 pub(super) async fn style() -> Response {
-    ([(CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("../../static/style.css")).into_response()
+    (
+        [(CONTENT_TYPE, "text/css; charset=utf-8")],
+        include_str!("../../static/style.css"),
+    )
+        .into_response()
 }
 
 /// Only this machine, and only under a name of this machine.
 fn local(peer: Peer, headers: &HeaderMap) -> Result<(), Problem> {
     let refused = || {
-        Problem::new(StatusCode::FORBIDDEN, "local-only", "this page is for this machine only")
-            .hint("open http://localhost with the server's port, on the machine where it runs")
+        Problem::new(
+            StatusCode::FORBIDDEN,
+            "local-only",
+            "this page is for this machine only",
+        )
+        .hint("open http://localhost with the server's port, on the machine where it runs")
     };
-    let host = headers.get(HOST).and_then(|value| value.to_str().ok()).ok_or_else(refused)?;
+    let host = headers
+        .get(HOST)
+        .and_then(|value| value.to_str().ok())
+        .ok_or_else(refused)?;
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
     };
-    if peer.0.ip().to_canonical().is_loopback() && matches!(name, "localhost" | "127.0.0.1" | "::1") {
+    if peer.0.ip().to_canonical().is_loopback() && matches!(name, "localhost" | "127.0.0.1" | "::1")
+    {
         Ok(())
     } else {
         Err(refused())
@@ -85,20 +100,33 @@ fn row(change: &ChangeView) -> Row {
         .packages
         .iter()
         .map(|package| {
-            let from = package.from.as_ref().map_or("—", |version| version.as_str());
+            let from = package
+                .from
+                .as_ref()
+                .map_or("—", |version| version.as_str());
             format!("{} {from} → {}", package.name, package.to)
         })
         .collect();
-    let hosts: Vec<_> = change.executions.iter().map(|execution| execution.host.as_str()).collect();
+    let hosts: Vec<_> = change
+        .executions
+        .iter()
+        .map(|execution| execution.host.as_str())
+        .collect();
     let rules: Vec<_> = change.rules.iter().map(|rule| rule.as_str()).collect();
-    let reasons: Vec<_> = change.reasons.iter().map(|reason| reason.text.as_str()).collect();
+    let reasons: Vec<_> = change
+        .reasons
+        .iter()
+        .map(|reason| reason.text.as_str())
+        .collect();
     Row {
         id: change.id.to_string(),
         what: shown(&packages.join(", "), 200),
         hosts: shown(&hosts.join(", "), 120),
         agent: change.agent.to_string(),
         state: change.state.as_str(),
-        outcome: change.outcome.map_or("not decided yet", countersign_domain::Outcome::as_str),
+        outcome: change
+            .outcome
+            .map_or("not decided yet", countersign_domain::Outcome::as_str),
         rules: shown(&rules.join(", "), 120),
         why: shown(&reasons.join("; "), 300),
     }

@@ -96,7 +96,10 @@ impl Problem {
 
     /// Nothing was decided, which denies. The cause goes to the server's log.
     pub fn undecided(cause: &dyn std::fmt::Display) -> Self {
-        eprintln!("countersign: could not decide: {}", shown(&cause.to_string(), 500));
+        eprintln!(
+            "countersign: could not decide: {}",
+            shown(&cause.to_string(), 500)
+        );
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "could-not-decide",
@@ -109,10 +112,14 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         // INVARIANT: every status above is a constant of `StatusCode`.
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self.0)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -139,16 +146,27 @@ impl From<GateError> for Problem {
             GateError::Conflict(_) => Self::new(StatusCode::CONFLICT, "conflict", text),
             GateError::Withheld(why) => Self::new(StatusCode::CONFLICT, why.word(), text),
             GateError::Policy(findings) => {
-                let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "policy-invalid", text)
-                    .field("files")
-                    .hint("`countersign policy check DIR` shows each place");
-                problem.0.findings = findings.iter().take(100).map(|line| shown(line, 1000)).collect();
+                let mut problem =
+                    Self::new(StatusCode::UNPROCESSABLE_ENTITY, "policy-invalid", text)
+                        .field("files")
+                        .hint("`countersign policy check DIR` shows each place");
+                problem.0.findings = findings
+                    .iter()
+                    .take(100)
+                    .map(|line| shown(line, 1000))
+                    .collect();
                 problem
             }
             GateError::Canonical(_) => Self::malformed(text),
-            GateError::Fold(FoldError::Change(inner)) => Self::new(StatusCode::CONFLICT, "state", inner.to_string()),
-            GateError::Fold(FoldError::Execution(inner)) => Self::new(StatusCode::CONFLICT, "state", inner.to_string()),
-            GateError::Fold(FoldError::Roster(inner)) => Self::new(StatusCode::CONFLICT, "conflict", inner.to_string()),
+            GateError::Fold(FoldError::Change(inner)) => {
+                Self::new(StatusCode::CONFLICT, "state", inner.to_string())
+            }
+            GateError::Fold(FoldError::Execution(inner)) => {
+                Self::new(StatusCode::CONFLICT, "state", inner.to_string())
+            }
+            GateError::Fold(FoldError::Roster(inner)) => {
+                Self::new(StatusCode::CONFLICT, "conflict", inner.to_string())
+            }
             GateError::Store(StoreError::Overloaded(_)) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text)
             }

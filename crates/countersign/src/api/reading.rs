@@ -2,7 +2,8 @@
 
 use super::body::{Asked, Part};
 use super::wire::{
-    Alarms, Basis, DeploymentView, FeedView, Feeds, Halts, InventoryView, People, PolicyView, Preview, RosterChanges,
+    Alarms, Basis, DeploymentView, FeedView, Feeds, Halts, InventoryView, People, PolicyView,
+    Preview, RosterChanges,
 };
 use super::{App, Problem, heavy};
 use axum::Json;
@@ -54,7 +55,10 @@ pub(super) async fn people(State(app): State<App>) -> Result<Json<People>, Probl
             let mut names = BTreeMap::new();
             for (handle, person) in &world.roster.people {
                 if let Some(blob) = view.blob(&person.name)? {
-                    names.insert(handle.clone(), String::from_utf8_lossy(&blob.bytes).into_owned());
+                    names.insert(
+                        handle.clone(),
+                        String::from_utf8_lossy(&blob.bytes).into_owned(),
+                    );
                 }
             }
             Ok::<_, StoreError>(names)
@@ -71,10 +75,13 @@ pub(super) async fn policy(State(app): State<App>) -> Result<Json<PolicyView>, P
         app.gate().store().read(|view| {
             let mut files = BTreeMap::new();
             for file in &record.files {
-                let blob = view
-                    .blob(&file.sha256)?
-                    .ok_or_else(|| StoreError::Damaged(format!("policy file `{}` is missing", file.path)))?;
-                files.insert(file.path.clone(), String::from_utf8_lossy(&blob.bytes).into_owned());
+                let blob = view.blob(&file.sha256)?.ok_or_else(|| {
+                    StoreError::Damaged(format!("policy file `{}` is missing", file.path))
+                })?;
+                files.insert(
+                    file.path.clone(),
+                    String::from_utf8_lossy(&blob.bytes).into_owned(),
+                );
             }
             Ok::<_, StoreError>(files)
         })
@@ -94,11 +101,16 @@ pub(super) async fn policy(State(app): State<App>) -> Result<Json<PolicyView>, P
 
 pub(super) async fn inventory(State(app): State<App>) -> Result<Json<InventoryView>, Problem> {
     let inventory = heavy(|| app.gate().inventory())?;
-    let inventory = inventory.to_toml().map_err(|error| Problem::undecided(&error))?;
+    let inventory = inventory
+        .to_toml()
+        .map_err(|error| Problem::undecided(&error))?;
     Ok(Json(InventoryView { inventory }))
 }
 
-pub(super) async fn basis(State(app): State<App>, Part(change): Part<ChangeId>) -> Result<Json<Basis>, Problem> {
+pub(super) async fn basis(
+    State(app): State<App>,
+    Part(change): Part<ChangeId>,
+) -> Result<Json<Basis>, Problem> {
     let basis = heavy(|| {
         app.gate().store().read(|view| {
             let record = state::load::<ChangeRecord>(view, change.as_str())?
@@ -106,10 +118,20 @@ pub(super) async fn basis(State(app): State<App>, Part(change): Part<ChangeId>) 
             let proposal = view
                 .entry(Log::Recommendations, record.recommendation)?
                 .and_then(|bytes| String::from_utf8(bytes).ok())
-                .ok_or_else(|| StoreError::Damaged(format!("recommendation {} cannot be read", record.recommendation)))?;
+                .ok_or_else(|| {
+                    StoreError::Damaged(format!(
+                        "recommendation {} cannot be read",
+                        record.recommendation
+                    ))
+                })?;
             let plans = state::executions(view, &change)?
                 .into_iter()
-                .filter(|execution| record.plans.iter().any(|bound| bound.host == execution.host))
+                .filter(|execution| {
+                    record
+                        .plans
+                        .iter()
+                        .any(|bound| bound.host == execution.host)
+                })
                 .filter_map(|execution| execution.plan)
                 .collect();
             let rationale = match &record.rationale {
@@ -129,7 +151,10 @@ pub(super) async fn basis(State(app): State<App>, Part(change): Part<ChangeId>) 
     Ok(Json(basis))
 }
 
-pub(super) async fn preview(State(app): State<App>, Part(change): Part<ChangeId>) -> Result<Json<Preview>, Problem> {
+pub(super) async fn preview(
+    State(app): State<App>,
+    Part(change): Part<ChangeId>,
+) -> Result<Json<Preview>, Problem> {
     heavy(|| {
         let preview = app.gate().preview(&change, app.now())?;
         let world = app.gate().world()?;
@@ -144,7 +169,11 @@ pub(super) async fn preview(State(app): State<App>, Part(change): Part<ChangeId>
 
 /// Each scope, and each rule in it: why it held or not.
 fn in_words(explanation: &Explanation) -> String {
-    let mut lines: Vec<String> = explanation.alarm.iter().map(|alarm| format!("ALARM: {alarm}")).collect();
+    let mut lines: Vec<String> = explanation
+        .alarm
+        .iter()
+        .map(|alarm| format!("ALARM: {alarm}"))
+        .collect();
     for scope in &explanation.scopes {
         lines.push(format!(
             "{} (environment {}, tier {}): {}",
@@ -153,7 +182,12 @@ fn in_words(explanation: &Explanation) -> String {
             scope.tier.number(),
             scope.outcome.as_str(),
         ));
-        lines.extend(scope.rules.iter().map(countersign_policy::RuleExplanation::in_words));
+        lines.extend(
+            scope
+                .rules
+                .iter()
+                .map(countersign_policy::RuleExplanation::in_words),
+        );
     }
     lines.join("\n")
 }
@@ -174,7 +208,10 @@ const fn hundred() -> usize {
     100
 }
 
-pub(super) async fn alarms(State(app): State<App>, Asked(query): Asked<LimitQuery>) -> Result<Json<Alarms>, Problem> {
+pub(super) async fn alarms(
+    State(app): State<App>,
+    Asked(query): Asked<LimitQuery>,
+) -> Result<Json<Alarms>, Problem> {
     let alarms = heavy(|| app.gate().alarms(query.limit))?;
     Ok(Json(Alarms { alarms }))
 }

@@ -37,7 +37,7 @@ const PROPOSAL: usize = 4 * 1024 * 1024;
 /// A policy's files, or an inventory, in JSON.
 const LARGE: usize = 64 * 1024 * 1024;
 /// A feed's document.
-const FEED: usize = 256 * 1024 * 1024;
+const FEED: usize = 64 * 1024 * 1024;
 
 /// The table.
 #[must_use]
@@ -62,7 +62,11 @@ pub fn routes() -> Vec<Route> {
         read("/static/style.css", Public, get(page::style)),
         read("/api/v1/deployment", Public, get(reading::deployment)),
         read("/api/v1/roster", Public, get(reading::roster)),
-        read("/api/v1/log/{log}/checkpoint", Public, get(logs::checkpoint)),
+        read(
+            "/api/v1/log/{log}/checkpoint",
+            Public,
+            get(logs::checkpoint),
+        ),
         read("/api/v1/log/{log}/tile/{*tile}", Reader, get(logs::tile)),
         read("/api/v1/people", Operator, get(reading::people)),
         read("/api/v1/policy", Reader, get(reading::policy)),
@@ -72,26 +76,94 @@ pub fn routes() -> Vec<Route> {
         read("/api/v1/feeds", Reader, get(reading::feeds)),
         read("/api/v1/changes", Reader, get(agents::changes)),
         read("/api/v1/changes/{change}", Reader, get(agents::change)),
-        read("/api/v1/changes/{change}/basis", Operator, get(reading::basis)),
-        read("/api/v1/changes/{change}/preview", Reader, get(reading::preview)),
+        read(
+            "/api/v1/changes/{change}/basis",
+            Operator,
+            get(reading::basis),
+        ),
+        read(
+            "/api/v1/changes/{change}/preview",
+            Reader,
+            get(reading::preview),
+        ),
         read("/api/v1/findings", Agent, get(agents::findings)),
         write("/api/v1/proposals", Agent, PROPOSAL, post(agents::propose)),
-        write("/api/v1/changes/{change}/withdrawals", Agent, SMALL, post(agents::withdraw)),
-        write("/api/v1/hosts/{host}/observations", Host, OBSERVATION, post(hosts::observe)),
+        write(
+            "/api/v1/changes/{change}/withdrawals",
+            Agent,
+            SMALL,
+            post(agents::withdraw),
+        ),
+        write(
+            "/api/v1/hosts/{host}/observations",
+            Host,
+            OBSERVATION,
+            post(hosts::observe),
+        ),
         read("/api/v1/hosts/{host}/work", Host, get(hosts::work)),
         read("/api/v1/work", Host, get(hosts::my_work)),
-        write("/api/v1/changes/{change}/plans", Host, MEDIUM, post(hosts::prepared)),
-        write("/api/v1/changes/{change}/unprepared", Host, SMALL, post(hosts::unprepared)),
-        write("/api/v1/changes/{change}/redemptions", Host, SMALL, post(hosts::redeem)),
-        write("/api/v1/changes/{change}/started", Host, SMALL, post(hosts::started)),
-        write("/api/v1/changes/{change}/receipts", Host, MEDIUM, post(hosts::settle)),
-        write("/api/v1/changes/{change}/votes", Signature, MEDIUM, post(humans::vote)),
-        write("/api/v1/changes/{change}/reviews", Signature, MEDIUM, post(humans::review)),
+        write(
+            "/api/v1/changes/{change}/plans",
+            Host,
+            MEDIUM,
+            post(hosts::prepared),
+        ),
+        write(
+            "/api/v1/changes/{change}/unprepared",
+            Host,
+            SMALL,
+            post(hosts::unprepared),
+        ),
+        write(
+            "/api/v1/changes/{change}/redemptions",
+            Host,
+            SMALL,
+            post(hosts::redeem),
+        ),
+        write(
+            "/api/v1/changes/{change}/started",
+            Host,
+            SMALL,
+            post(hosts::started),
+        ),
+        write(
+            "/api/v1/changes/{change}/receipts",
+            Host,
+            MEDIUM,
+            post(hosts::settle),
+        ),
+        write(
+            "/api/v1/changes/{change}/votes",
+            Signature,
+            MEDIUM,
+            post(humans::vote),
+        ),
+        write(
+            "/api/v1/changes/{change}/reviews",
+            Signature,
+            MEDIUM,
+            post(humans::review),
+        ),
         write("/api/v1/halts", Signature, MEDIUM, post(humans::halt)),
-        write("/api/v1/resumptions", Signature, MEDIUM, post(humans::resume)),
+        write(
+            "/api/v1/resumptions",
+            Signature,
+            MEDIUM,
+            post(humans::resume),
+        ),
         write("/api/v1/policy", Signature, LARGE, post(humans::policy)),
-        write("/api/v1/roster", Signature, MEDIUM * 4, post(humans::roster)),
-        write("/api/v1/inventory", Signature, LARGE, post(humans::inventory)),
+        write(
+            "/api/v1/roster",
+            Signature,
+            MEDIUM * 4,
+            post(humans::roster),
+        ),
+        write(
+            "/api/v1/inventory",
+            Signature,
+            LARGE,
+            post(humans::inventory),
+        ),
         write("/api/v1/feeds", Operator, FEED, post(operator::import_feed)),
     ]
 }
@@ -109,7 +181,11 @@ pub fn router(app: &App) -> Router {
     router
         .fallback(async || Problem::not_found("there is nothing at this address"))
         .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this address takes another method")
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "this address takes another method",
+            )
         })
         .layer(from_fn(frame))
         .with_state(app.clone())
@@ -135,7 +211,10 @@ async fn frame(request: Request, next: Next) -> Response {
         ),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
     ];
     for (name, value) in set {
         headers.insert(name, HeaderValue::from_static(value));

@@ -6,10 +6,11 @@ use countersign_domain::finding::Finding;
 use countersign_domain::lease::HostPlan;
 use countersign_domain::roster::SignedRosterChange;
 use countersign_domain::text::SaltedText;
-use countersign_domain::{
-    ChangeId, ChangeState, DeploymentId, Digest, Nonce, Outcome, PersonId, PreparedPlan, SignedStatement, Timestamp,
-};
 use countersign_domain::warrant::Signer;
+use countersign_domain::{
+    ChangeId, ChangeState, DeploymentId, Digest, Nonce, Outcome, PersonId, PreparedPlan,
+    SignedStatement, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

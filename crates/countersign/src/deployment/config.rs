@@ -64,7 +64,9 @@ impl Config {
             opened => opened.map_err(DeploymentError::file(&path))?,
         };
         let mut text = String::new();
-        file.take(BYTES_MAX).read_to_string(&mut text).map_err(DeploymentError::file(&path))?;
+        file.take(BYTES_MAX)
+            .read_to_string(&mut text)
+            .map_err(DeploymentError::file(&path))?;
         let wrong = |error: toml::de::Error| DeploymentError::damaged(&path, error.to_string());
         // The form first: what a newer form holds besides is not ours to judge.
         let found = toml::from_str::<FormOnly>(&text).map_err(wrong)?.form;
@@ -84,7 +86,8 @@ impl Config {
     /// When the system refuses.
     pub fn write(&self, dir: &Path) -> Result<(), DeploymentError> {
         let path = dir.join(NAME);
-        let text = toml::to_string(self).map_err(|error| DeploymentError::damaged(&path, error.to_string()))?;
+        let text = toml::to_string(self)
+            .map_err(|error| DeploymentError::damaged(&path, error.to_string()))?;
         private::replace(&path, text.as_bytes())
     }
 }

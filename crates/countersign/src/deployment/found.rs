@@ -2,9 +2,12 @@
 //! sign. Everything is made in a folder beside and renamed, so nothing half-founded is left.
 
 use super::keys::Keys;
-use super::{Config, DATABASE, Deployment, DeploymentError, FORM, OPERATOR_TOKEN, TRIAL_KEY, WitnessAddress, private};
+use super::{
+    Config, DATABASE, Deployment, DeploymentError, FORM, OPERATOR_TOKEN, TRIAL_KEY, WitnessAddress,
+    private,
+};
 use crate::ambient;
-use crate::signing::{SigningError, Signer, SshKey};
+use crate::signing::{Signer, SigningError, SshKey};
 use countersign_domain::roster::{Operation, RosterChange, SignedRosterChange};
 use countersign_domain::statement::Subject;
 use countersign_domain::text::SaltedText;
@@ -90,7 +93,8 @@ impl Founding {
 }
 
 /// Where a server listens unless told otherwise.
-pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8440);
+pub const LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8440);
 /// The group that signs roster changes and policies, by the starter policy.
 const OWNERS: &str = "policy-owners";
 /// The groups that the starter policy names.
@@ -162,14 +166,18 @@ fn fill(
         key.write(&dir.join(TRIAL_KEY))?;
     }
     let token: [u8; 32] = ambient::random();
-    private::create(&dir.join(OPERATOR_TOKEN), format!("{}\n", hex::encode(token)).as_bytes())?;
+    private::create(
+        &dir.join(OPERATOR_TOKEN),
+        format!("{}\n", hex::encode(token)).as_bytes(),
+    )?;
     let now = founding.now;
     let (change, texts) = genesis(&founding, &keys)?;
     let signed = sign(&change, signers, now)?;
     let warrant = keys.warrant.clone();
     let store = Store::open(&dir.join(DATABASE), keys.log_signers, Options::default())?;
     let gate = Gate::new(store, warrant);
-    let genesis = crate::serve::block_on(gate.found(signed, texts, now)).map_err(DeploymentError::file(dir))??;
+    let genesis = crate::serve::block_on(gate.found(signed, texts, now))
+        .map_err(DeploymentError::file(dir))??;
     // The store closes before the directory moves.
     drop(gate);
     let config = Config {
@@ -184,7 +192,10 @@ fn fill(
     private::sync_folder(dir)
 }
 
-fn genesis(founding: &Founding, keys: &Keys) -> Result<(RosterChange, Vec<SaltedText>), DeploymentError> {
+fn genesis(
+    founding: &Founding,
+    keys: &Keys,
+) -> Result<(RosterChange, Vec<SaltedText>), DeploymentError> {
     let invalid = |field, problem: String| DeploymentError::Invalid { field, problem };
     let mut operations = vec![Operation::SetGate(keys.public())];
     let mut texts = Vec::new();
@@ -192,12 +203,15 @@ fn genesis(founding: &Founding, keys: &Keys) -> Result<(RosterChange, Vec<Salted
         let name = SaltedText::new(ambient::random(), person.name.clone());
         operations.push(Operation::AddPerson {
             person: person.person.clone(),
-            name: name.digest().map_err(|error| invalid("name", error.to_string()))?,
+            name: name
+                .digest()
+                .map_err(|error| invalid("name", error.to_string()))?,
         });
         texts.push(name);
         operations.push(Operation::AddKey {
             person: person.person.clone(),
-            fingerprint: ssh::fingerprint(&person.public_key).map_err(|error| invalid("key", error.to_string()))?,
+            fingerprint: ssh::fingerprint(&person.public_key)
+                .map_err(|error| invalid("key", error.to_string()))?,
             public_key: person.public_key.clone(),
         });
     }

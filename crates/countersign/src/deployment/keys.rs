@@ -25,9 +25,16 @@ impl Keys {
     pub(super) fn create(dir: &Path, deployment: &DeploymentId) -> Result<Self, DeploymentError> {
         let folder = dir.join(FOLDER);
         private::create_folder(&folder)?;
-        for name in [WARRANT.to_owned(), seed_of(Log::Authorizations), seed_of(Log::Recommendations)] {
+        for name in [
+            WARRANT.to_owned(),
+            seed_of(Log::Authorizations),
+            seed_of(Log::Recommendations),
+        ] {
             let seed: [u8; 32] = ambient::random();
-            private::create(&folder.join(name), format!("{}\n", hex::encode(seed)).as_bytes())?;
+            private::create(
+                &folder.join(name),
+                format!("{}\n", hex::encode(seed)).as_bytes(),
+            )?;
         }
         private::sync_folder(&folder)?;
         Self::read(dir, deployment)
@@ -39,7 +46,8 @@ impl Keys {
         private::check_folder(&folder)?;
         let signer = |log: Log, origin: String| {
             let path = folder.join(seed_of(log));
-            let wrong = |error: &dyn std::fmt::Display| DeploymentError::damaged(&path, error.to_string());
+            let wrong =
+                |error: &dyn std::fmt::Display| DeploymentError::damaged(&path, error.to_string());
             let origin = Origin::new(&origin).map_err(|error| wrong(&error))?;
             LogSigner::from_seed(origin, &seed(&path)?).map_err(|error| wrong(&error))
         };
@@ -69,7 +77,11 @@ fn seed_of(log: Log) -> String {
 fn seed(path: &Path) -> Result<[u8; 32], DeploymentError> {
     let text = private::read(path, 100)?;
     let mut seed = [0; 32];
-    hex::decode_to_slice(text.trim(), &mut seed)
-        .map_err(|_| DeploymentError::damaged(path, "expected a seed of 64 hex digits; restore it from a backup"))?;
+    hex::decode_to_slice(text.trim(), &mut seed).map_err(|_| {
+        DeploymentError::damaged(
+            path,
+            "expected a seed of 64 hex digits; restore it from a backup",
+        )
+    })?;
     Ok(seed)
 }

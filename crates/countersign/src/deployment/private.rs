@@ -68,7 +68,10 @@ pub(super) fn read(path: &Path, bytes_max: u64) -> Result<String, DeploymentErro
         .read_to_string(&mut text)
         .map_err(DeploymentError::file(path))?;
     if text.len() as u64 > bytes_max {
-        return Err(DeploymentError::damaged(path, "it is larger than such a file can be"));
+        return Err(DeploymentError::damaged(
+            path,
+            "it is larger than such a file can be",
+        ));
     }
     Ok(text)
 }

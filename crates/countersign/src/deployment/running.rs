@@ -26,7 +26,8 @@ impl ServerFile {
     /// # Errors
     /// When the system refuses.
     pub fn write(&self, dir: &Path) -> Result<(), DeploymentError> {
-        let text = serde_json::to_vec(self).map_err(|error| DeploymentError::damaged(dir, error.to_string()))?;
+        let text = serde_json::to_vec(self)
+            .map_err(|error| DeploymentError::damaged(dir, error.to_string()))?;
         private::replace(&path(dir), &text)
     }
 

@@ -46,10 +46,12 @@ impl Background {
             .enable_all()
             .build()?;
         let (stop, stopped) = watch::channel(false);
-        let thread = std::thread::Builder::new().name("server-main".into()).spawn(move || {
-            runtime.block_on(serve(listener, router, beside, stopped));
-            runtime.shutdown_timeout(STOP_TIME);
-        })?;
+        let thread = std::thread::Builder::new()
+            .name("server-main".into())
+            .spawn(move || {
+                runtime.block_on(serve(listener, router, beside, stopped));
+                runtime.shutdown_timeout(STOP_TIME);
+            })?;
         Ok(Self {
             stop,
             thread: Some(thread),
@@ -118,7 +120,9 @@ pub fn wait_for_signal() -> io::Result<()> {
 /// # Errors
 /// When no runtime can be had.
 pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     Ok(runtime.block_on(future))
 }
 
@@ -177,7 +181,13 @@ impl Listener for Bounded {
             let (stream, peer) = Listener::accept(&mut self.listener).await;
             // Answers are small and waited for.
             let _ = stream.set_nodelay(true);
-            return (Held { stream, _place: place }, peer);
+            return (
+                Held {
+                    stream,
+                    _place: place,
+                },
+                peer,
+            );
         }
     }
 
@@ -202,13 +212,21 @@ mod held {
     use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
     impl AsyncRead for Held {
-        fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
             Pin::new(&mut self.stream).poll_read(cx, buf)
         }
     }
 
     impl AsyncWrite for Held {
-        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
             Pin::new(&mut self.stream).poll_write(cx, buf)
         }
 

@@ -139,7 +139,9 @@ impl Running {
     #[must_use]
     pub fn deployment(&self) -> &Deployment {
         // INVARIANT: taken only when it stops, which consumes or drops the value.
-        self.deployment.as_deref().expect("a running server has a deployment")
+        self.deployment
+            .as_deref()
+            .expect("a running server has a deployment")
     }
 
     /// Stops it: no new requests, those under way are finished, the store is closed.

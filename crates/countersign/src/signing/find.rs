@@ -6,7 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The names under which OpenSSH keeps keys, the better ones first.
-const HOME_KEYS: [&str; 5] = ["id_ed25519", "id_ed25519_sk", "id_ecdsa", "id_ecdsa_sk", "id_rsa"];
+const HOME_KEYS: [&str; 5] = [
+    "id_ed25519",
+    "id_ed25519_sk",
+    "id_ecdsa",
+    "id_ecdsa_sk",
+    "id_rsa",
+];
 /// Keys in the agent that are looked at.
 const AGENT_KEYS_MAX: usize = 50;
 
@@ -30,7 +36,9 @@ pub fn candidates(query: &KeyQuery) -> Result<Vec<SshKey>, SigningError> {
     let mut keys: Vec<SshKey> = Vec::new();
     let mut take = |key: Result<SshKey, SigningError>| {
         if let Ok(key) = key
-            && keys.iter().all(|known| known.fingerprint() != key.fingerprint())
+            && keys
+                .iter()
+                .all(|known| known.fingerprint() != key.fingerprint())
         {
             keys.push(key);
         }
@@ -69,13 +77,17 @@ pub fn in_roster(keys: Vec<SshKey>, roster: &Roster) -> Result<(PersonId, SshKey
     keys.into_iter()
         .find_map(|key| {
             let entry = roster.key_at(key.fingerprint(), roster.version)?;
-            roster.is_member(&entry.person).then(|| (entry.person.clone(), key))
+            roster
+                .is_member(&entry.person)
+                .then(|| (entry.person.clone(), key))
         })
         .ok_or(SigningError::NotInRoster(count))
 }
 
 fn home() -> Option<PathBuf> {
-    std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
+    std::env::var_os("HOME")
+        .filter(|home| !home.is_empty())
+        .map(PathBuf::from)
 }
 
 enum GitKey {
@@ -110,7 +122,10 @@ fn agent_lines() -> Vec<String> {
         return Vec::new();
     }
     let text = output("ssh-add", &["-L"]).unwrap_or_default();
-    text.lines().take(AGENT_KEYS_MAX).map(str::to_owned).collect()
+    text.lines()
+        .take(AGENT_KEYS_MAX)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// What a program prints; none when it fails or is not there.
@@ -121,5 +136,8 @@ fn output(program: &str, arguments: &[&str]) -> Option<String> {
         .stderr(Stdio::null())
         .output()
         .ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }

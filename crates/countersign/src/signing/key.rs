@@ -122,7 +122,9 @@ impl SshKey {
     /// When the key does not sign.
     pub fn sign(&self, bytes: &[u8]) -> Result<String, SigningError> {
         match &self.secret {
-            Secret::Held(key) => Ok(key.sign(SSH_NAMESPACE, HashAlg::Sha512, bytes)?.to_pem(LineEnding::LF)?),
+            Secret::Held(key) => Ok(key
+                .sign(SSH_NAMESPACE, HashAlg::Sha512, bytes)?
+                .to_pem(LineEnding::LF)?),
             Secret::File(path) => keygen::sign(path, false, bytes),
             Secret::Agent => {
                 // `ssh-keygen` wants the public half as a file to name the key in the agent.
@@ -147,22 +149,32 @@ impl SshKey {
         };
         let text = key.to_openssh(LineEnding::LF)?;
         let write = |path: &Path, mode: u32, bytes: &[u8]| {
-            let mut file = File::options().write(true).create_new(true).mode(mode).open(path)?;
+            let mut file = File::options()
+                .write(true)
+                .create_new(true)
+                .mode(mode)
+                .open(path)?;
             file.write_all(bytes)?;
             file.sync_all()
         };
         write(path, 0o600, text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
         let public = format!("{}\n", self.public_key);
-        write(&path.with_extension("pub"), 0o644, public.as_bytes()).map_err(|error| wrong(error.to_string()))
+        write(&path.with_extension("pub"), 0o644, public.as_bytes())
+            .map_err(|error| wrong(error.to_string()))
     }
 }
 
 const fn can_hold(algorithm: &Algorithm) -> bool {
-    matches!(algorithm, Algorithm::Ed25519 | Algorithm::Ecdsa { .. } | Algorithm::Rsa { .. })
+    matches!(
+        algorithm,
+        Algorithm::Ed25519 | Algorithm::Ecdsa { .. } | Algorithm::Rsa { .. }
+    )
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
-    File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+    File::open(path)?
+        .take(FILE_BYTES_MAX)
+        .read_to_string(&mut text)?;
     Ok(text)
 }

@@ -53,6 +53,9 @@ pub(super) fn sign(path: &Path, agent: bool, bytes: &[u8]) -> Result<String, Sig
     if signature.starts_with("-----BEGIN SSH SIGNATURE-----") {
         Ok(signature)
     } else {
-        Err(SigningError::Keygen(format!("it printed `{}`", shown(&signature, 60))))
+        Err(SigningError::Keygen(format!(
+            "it printed `{}`",
+            shown(&signature, 60)
+        )))
     }
 }

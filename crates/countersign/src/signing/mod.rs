@@ -24,7 +24,9 @@ const COLLECTED_SECONDS: i64 = 7 * 86_400;
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
     /// There is no key.
-    #[error("no SSH key was found; name one with `--key FILE`, or make one with `ssh-keygen -t ed25519`")]
+    #[error(
+        "no SSH key was found; name one with `--key FILE`, or make one with `ssh-keygen -t ed25519`"
+    )]
     NoKey,
     /// None of the keys is in the roster.
     #[error(
@@ -48,7 +50,9 @@ pub enum SigningError {
         source: io::Error,
     },
     /// `ssh-keygen` did not sign.
-    #[error("`ssh-keygen -Y sign` did not sign ({0}); is the key in your agent, or the passphrase right?")]
+    #[error(
+        "`ssh-keygen -Y sign` did not sign ({0}); is the key in your agent, or the passphrase right?"
+    )]
     Keygen(String),
     /// The library did not sign.
     #[error("the key cannot sign: {0}")]
@@ -83,7 +87,11 @@ impl Signer<'_> {
     ///
     /// # Errors
     /// When the key does not sign.
-    pub fn state_for_collection(&self, subject: Subject, now: Timestamp) -> Result<SignedStatement, SigningError> {
+    pub fn state_for_collection(
+        &self,
+        subject: Subject,
+        now: Timestamp,
+    ) -> Result<SignedStatement, SigningError> {
         self.sign(&self.statement(subject, now, COLLECTED_SECONDS))
     }
 
@@ -110,6 +118,9 @@ impl Signer<'_> {
     pub fn sign(&self, statement: &Statement) -> Result<SignedStatement, SigningError> {
         let statement = canonical::to_text(statement)?;
         let signature = self.key.sign(statement.as_bytes())?;
-        Ok(SignedStatement { statement, signature })
+        Ok(SignedStatement {
+            statement,
+            signature,
+        })
     }
 }

@@ -63,7 +63,11 @@ impl Cosigners {
             .proxy(None)
             .build()
             .new_agent();
-        Ok(Some(Self { agent, keys, places }))
+        Ok(Some(Self {
+            agent,
+            keys,
+            places,
+        }))
     }
 
     fn ask(&self, place: &Place, request: &CosignRequest<'_>) -> Result<String, String> {
@@ -72,7 +76,9 @@ impl Cosigners {
             seen => seen,
         };
         for _ in 0..ATTEMPTS {
-            let proof = request.consistency(old_size).map_err(|error| error.to_string())?;
+            let proof = request
+                .consistency(old_size)
+                .map_err(|error| error.to_string())?;
             let body = AddCheckpoint {
                 old_size,
                 proof,
@@ -92,7 +98,9 @@ impl Cosigners {
                 .map_err(|error| error.to_string())?;
             match status {
                 200 => {
-                    place.seen.store(request.checkpoint().claimed().size(), Ordering::Relaxed);
+                    place
+                        .seen
+                        .store(request.checkpoint().claimed().size(), Ordering::Relaxed);
                     return Ok(text);
                 }
                 409 => match text.trim().parse::<u64>() {
@@ -120,11 +128,20 @@ impl Cosigner for Cosigners {
             let asking: Vec<_> = self
                 .places
                 .iter()
-                .map(|place| scope.spawn(|| self.ask(place, request).map_err(|why| format!("{}: {why}", place.url))))
+                .map(|place| {
+                    scope.spawn(|| {
+                        self.ask(place, request)
+                            .map_err(|why| format!("{}: {why}", place.url))
+                    })
+                })
                 .collect();
             asking
                 .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|_| Err("the request failed".into())))
+                .map(|thread| {
+                    thread
+                        .join()
+                        .unwrap_or_else(|_| Err("the request failed".into()))
+                })
                 .collect()
         });
         let (lines, failures): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);

@@ -78,7 +78,8 @@ impl FileHeads {
     /// An origin may hold any character: its digest names the file.
     fn path(&self, origin: &Origin) -> PathBuf {
         let digest = Digest::of(origin.as_str().as_bytes());
-        self.folder.join(format!("{}.head", hex::encode(digest.as_bytes())))
+        self.folder
+            .join(format!("{}.head", hex::encode(digest.as_bytes())))
     }
 }
 
@@ -158,10 +159,16 @@ mod tests {
             root: countersign_ledger::leaf_hash(&size.to_be_bytes()),
         };
         let mut heads = FileHeads::open(folder.path()).unwrap();
-        assert!(matches!(FileHeads::open(folder.path()), Err(HeadsError::InUse(_))));
+        assert!(matches!(
+            FileHeads::open(folder.path()),
+            Err(HeadsError::InUse(_))
+        ));
         assert_eq!(heads.head(&origin).unwrap(), None);
         heads.replace(&origin, None, head(1)).unwrap();
-        assert!(matches!(heads.replace(&origin, None, head(2)), Err(HeadsError::Moved)));
+        assert!(matches!(
+            heads.replace(&origin, None, head(2)),
+            Err(HeadsError::Moved)
+        ));
         drop(heads);
         let mut heads = FileHeads::open(folder.path()).unwrap();
         assert_eq!(heads.head(&origin).unwrap(), Some(head(1)));

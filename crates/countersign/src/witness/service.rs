@@ -11,7 +11,9 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use countersign_ledger::{AddCheckpoint, KeyError, KeyName, UpdateError, VerifierKey, Witness, WitnessSigner};
+use countersign_ledger::{
+    AddCheckpoint, KeyError, KeyName, UpdateError, VerifierKey, Witness, WitnessSigner,
+};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -74,10 +76,19 @@ impl WitnessDir {
             let path = path.to_owned();
             move |source| WitnessError::File { path, source }
         };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(failed(path))?;
         let seed: [u8; 32] = ambient::random();
         let key = path.join(KEY);
-        let mut file = match File::options().write(true).create_new(true).mode(0o600).open(&key) {
+        let mut file = match File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&key)
+        {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(WitnessError::Occupied(path.to_owned()));
             }
@@ -104,7 +115,9 @@ impl WitnessDir {
             source,
         };
         let file = match File::open(&key) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(WitnessError::Absent(path.to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(WitnessError::Absent(path.to_owned()));
+            }
             opened => opened.map_err(failed)?,
         };
         if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
@@ -139,7 +152,11 @@ impl WitnessDir {
     ///
     /// # Errors
     /// When the folder is in use, or the address cannot be had.
-    pub fn start(&self, logs: Vec<VerifierKey>, listen: SocketAddr) -> Result<WitnessRunning, WitnessError> {
+    pub fn start(
+        &self,
+        logs: Vec<VerifierKey>,
+        listen: SocketAddr,
+    ) -> Result<WitnessRunning, WitnessError> {
         let state = Arc::new(Watching {
             witness: Witness::new(self.signer()?, logs),
             heads: Mutex::new(FileHeads::open(&self.path)?),
@@ -153,7 +170,8 @@ impl WitnessDir {
             .layer(DefaultBodyLimit::max(AddCheckpoint::BODY_BYTES_MAX))
             .with_state(state);
         let beside = |stopped| Box::pin(told(stopped)) as _;
-        let background = Background::start(listener, router, Box::new(beside)).map_err(ServeError::from)?;
+        let background =
+            Background::start(listener, router, Box::new(beside)).map_err(ServeError::from)?;
         Ok(WitnessRunning { addr, background })
     }
 }
@@ -194,19 +212,26 @@ async fn add_checkpoint(State(watching): State<Arc<Watching>>, body: Bytes) -> R
     // A time before 1970 reads as 1970.
     let now = u64::try_from(ambient::now().unix_seconds()).unwrap_or_default();
     let answer = tokio::task::block_in_place(|| {
-        let mut heads = watching.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heads = watching
+            .heads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         watching.witness.update(&mut *heads, &request, now)
     });
     match answer {
         Ok(line) => line.into_response(),
-        Err(UpdateError::Conflict { size }) => {
-            (StatusCode::CONFLICT, [(CONTENT_TYPE, "text/x.tlog.size")], format!("{size}\n")).into_response()
-        }
+        Err(UpdateError::Conflict { size }) => (
+            StatusCode::CONFLICT,
+            [(CONTENT_TYPE, "text/x.tlog.size")],
+            format!("{size}\n"),
+        )
+            .into_response(),
         Err(error) => {
             if matches!(error, UpdateError::SplitView { .. } | UpdateError::Store(_)) {
                 eprintln!("countersign witness: {error}");
             }
-            let status = StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let status = StatusCode::from_u16(error.http_status())
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             (status, format!("{error}\n")).into_response()
         }
     }

@@ -30,7 +30,10 @@ fn every_endpoint_turns_away_whom_it_does_not_serve() {
             let body = (route.method == "POST").then(|| b"{}".to_vec());
             let url = format!("{base}{}", filled(route.path));
             let (status, answer) = request(route.method.as_str(), &url, token.as_deref(), body);
-            let place = format!("{} {} as {kind:?}: {status} {answer}", route.method, route.path);
+            let place = format!(
+                "{} {} as {kind:?}: {status} {answer}",
+                route.method, route.path
+            );
             let known = kind.is_some();
             let admitted = match route.access {
                 Access::Public => true,
@@ -51,7 +54,10 @@ fn every_endpoint_turns_away_whom_it_does_not_serve() {
             }
             if status >= 400 {
                 assert_eq!(answer["status"], json!(status), "{place}");
-                assert!(answer["type"].as_str().unwrap().starts_with("https://"), "{place}");
+                assert!(
+                    answer["type"].as_str().unwrap().starts_with("https://"),
+                    "{place}"
+                );
             }
         }
     }
@@ -96,9 +102,18 @@ fn a_malformed_proposal_names_the_field_and_writes_nothing() {
         (with("waves", json!([])), "waves"),
         (with("waves", json!([hosts])), "waves"),
         (with("waves", json!([["nobody"]])), "waves"),
-        (with("packages", json!([{"name": "../x", "architecture": "amd64", "to": "1"}])), "packages[0].name"),
+        (
+            with(
+                "packages",
+                json!([{"name": "../x", "architecture": "amd64", "to": "1"}]),
+            ),
+            "packages[0].name",
+        ),
         (with("claims", json!({"tier": 9})), "claims.tier"),
-        (with("proposed_at", json!("2001-01-01T00:00:00Z")), "proposed_at"),
+        (
+            with("proposed_at", json!("2001-01-01T00:00:00Z")),
+            "proposed_at",
+        ),
     ];
     for (value, field) in cases {
         let bytes = canonical::to_bytes(&value).unwrap_or_else(|_| value.to_string().into_bytes());
@@ -109,10 +124,18 @@ fn a_malformed_proposal_names_the_field_and_writes_nothing() {
     }
     let large = "x".repeat(5 * 1024 * 1024);
     let (status, answer) = app.post("proposals", Some(&token), &json!({"proposal": large}));
-    assert_eq!((status, &answer["field"]), (413, &json!("body")), "{answer}");
+    assert_eq!(
+        (status, &answer["field"]),
+        (413, &json!("body")),
+        "{answer}"
+    );
     let large = "x".repeat(128 * 1024);
     let (status, answer) = app.post("proposals", Some(&token), &json!({"proposal": large}));
-    assert_eq!((status, &answer["field"]), (413, &json!("proposal")), "{answer}");
+    assert_eq!(
+        (status, &answer["field"]),
+        (413, &json!("proposal")),
+        "{answer}"
+    );
     assert_eq!(app.sizes(), before);
 }
 

@@ -8,9 +8,7 @@ use countersign::signing::{Signer, SshKey};
 use countersign_domain::jws::{self, Token};
 use countersign_domain::roster::Operation;
 use countersign_domain::statement::Subject;
-use countersign_domain::{
-    AgentId, DeploymentId, HostId, PersonId, SignedStatement, canonical,
-};
+use countersign_domain::{AgentId, DeploymentId, HostId, PersonId, SignedStatement, canonical};
 use countersign_gate::found::hex_key;
 use ed25519_dalek::{Signer as _, SigningKey};
 use std::path::PathBuf;
@@ -168,7 +166,12 @@ impl TestApp {
         token: Option<&str>,
         body: &serde_json::Value,
     ) -> (u16, serde_json::Value) {
-        request("POST", &self.url(path), token, Some(body.to_string().into_bytes()))
+        request(
+            "POST",
+            &self.url(path),
+            token,
+            Some(body.to_string().into_bytes()),
+        )
     }
 }
 
@@ -211,7 +214,10 @@ pub fn request(
     }
     let mut response = match body {
         Some(body) => {
-            let request = request.header("content-type", "application/json").body(body).unwrap();
+            let request = request
+                .header("content-type", "application/json")
+                .body(body)
+                .unwrap();
             agent.run(request).unwrap()
         }
         None => agent.run(request.body(()).unwrap()).unwrap(),

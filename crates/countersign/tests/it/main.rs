@@ -1,5 +1,11 @@
 //! Drives the whole program: server, API, CLI and witness, on data directories of their own.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
-mod app;
 mod api;
+mod app;

@@ -1,0 +1,201 @@
+//! `countersign log`: shows entries, checks the database, writes both logs as static folders. Reads
+//! the data directory itself, beside a running server or without one.
+
+use super::{Context, Exit, Failure};
+use crate::deployment::{DATABASE, Deployment};
+use countersign_domain::jws::take_apart;
+use countersign_domain::text::shown;
+use countersign_gate::fold::{self, FoldError};
+use countersign_ledger::VerifierKey;
+use countersign_store::{Apply, Log, PerLog, StoreError};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What can be done with the logs.
+#[derive(Debug, clap::Subcommand)]
+pub enum LogCommand {
+    /// Show entries
+    Show {
+        /// Which log: authorizations or recommendations
+        #[arg(long, default_value = "authorizations", value_parser = named)]
+        log: Log,
+        /// The first entry
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// At most so many
+        #[arg(long, default_value_t = 20)]
+        count: usize,
+    },
+    /// Check the database: every hash, checkpoint and blob
+    Fsck {
+        /// Rebuild every projection from the log as well, and compare
+        #[arg(long)]
+        rebuild: bool,
+        /// Replace projections that differ; the server has to be stopped
+        #[arg(long, requires = "rebuild")]
+        apply: bool,
+    },
+    /// Write both logs as static C2SP folders
+    Export {
+        /// The folder
+        out: PathBuf,
+    },
+}
+
+fn named(text: &str) -> Result<Log, String> {
+    Log::ALL
+        .into_iter()
+        .find(|log| log.as_str() == text)
+        .ok_or_else(|| "expected authorizations or recommendations".to_owned())
+}
+
+pub(super) fn run(context: &Context, command: LogCommand) -> Result<ExitCode, Failure> {
+    match command {
+        LogCommand::Show { log, from, count } => show(context, log, from, count.min(10_000))?,
+        LogCommand::Fsck { rebuild, apply } => return fsck(context, rebuild, apply),
+        LogCommand::Export { out } => export(context, &out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn undecided(error: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Undecided, error.to_string())
+}
+
+fn show(context: &Context, log: Log, from: u64, count: usize) -> Result<(), Failure> {
+    let (_, gate) = Deployment::open_read_only(context.dir())?;
+    let entries: Vec<Vec<u8>> = gate
+        .store()
+        .read(|view| view.entries(log, from, count))
+        .map_err(|error: StoreError| undecided(error))?;
+    let entries: Vec<Value> = (from..)
+        .zip(&entries)
+        .map(|(index, bytes)| json!({"index": index, "entry": legible(bytes)}))
+        .collect();
+    context.answer(&entries, |entries| {
+        let lines: Vec<_> = entries
+            .iter()
+            .map(|entry| {
+                format!(
+                    "{} {}",
+                    entry["index"],
+                    shown(&entry["entry"].to_string(), 4000)
+                )
+            })
+            .collect();
+        if lines.is_empty() {
+            "none".to_owned()
+        } else {
+            lines.join("\n")
+        }
+    })
+}
+
+/// An entry as JSON: itself, or the parts of the JWS that it is.
+fn legible(bytes: &[u8]) -> Value {
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        return value;
+    }
+    let text = String::from_utf8_lossy(bytes);
+    match take_apart(&text) {
+        Ok(parts) => json!({
+            "header": parts.header,
+            "payload": serde_json::from_slice::<Value>(&parts.payload).unwrap_or(Value::Null),
+        }),
+        Err(_) => Value::String(text.into_owned()),
+    }
+}
+
+fn fsck(context: &Context, rebuild: bool, apply: bool) -> Result<ExitCode, Failure> {
+    // Whose signatures count stands in the roster, which the log's own chain proves.
+    let (_, gate) = Deployment::open_read_only(context.dir())?;
+    let world = gate.world().map_err(undecided)?;
+    let key = |text: &str| VerifierKey::parse(text).map_err(undecided);
+    let trusted = PerLog {
+        recommendations: key(&world.roster.gate.recommendations)?,
+        authorizations: key(&world.roster.gate.authorizations)?,
+    };
+    drop(gate);
+    let database = context.dir().join(DATABASE);
+    let report = countersign_store::fsck(&database, Some(&trusted)).map_err(undecided)?;
+    let mut sound = report.is_sound();
+    let mut lines = vec![format!(
+        "authorizations: {} entries, recommendations: {} entries, {} blobs hashed again",
+        report.logs.authorizations.size, report.logs.recommendations.size, report.blobs
+    )];
+    lines.extend(
+        report
+            .problems
+            .iter()
+            .map(|problem| format!("PROBLEM: {}", shown(problem, 500))),
+    );
+    let mut answer = json!({
+        "authorizations": {"size": report.logs.authorizations.size, "root": report.logs.authorizations.root},
+        "recommendations": {"size": report.logs.recommendations.size, "root": report.logs.recommendations.root},
+        "blobs": report.blobs,
+        "problems": report.problems,
+    });
+    if rebuild {
+        let mode = if apply { Apply::Yes } else { Apply::No };
+        let rebuilt = countersign_store::rebuild::<FoldError>(&database, mode, &mut fold::apply)
+            .map_err(undecided)?;
+        let differences: Vec<_> = rebuilt
+            .differences
+            .iter()
+            .map(|difference| {
+                let named = difference.named.join(", ");
+                format!(
+                    "{} rows of `{}`: {named}",
+                    difference.rows, difference.table
+                )
+            })
+            .collect();
+        lines.push(format!(
+            "{} entries folded again, {} differences",
+            rebuilt.entries,
+            differences.len()
+        ));
+        lines.extend(
+            differences
+                .iter()
+                .map(|difference| format!("DIFFERENT: {}", shown(difference, 500))),
+        );
+        if rebuilt.applied {
+            lines.push("the rebuilt projections are in place".to_owned());
+        }
+        sound = sound && (differences.is_empty() || rebuilt.applied);
+        answer["rebuild"] = json!({"entries": rebuilt.entries, "differences": differences, "applied": rebuilt.applied});
+    }
+    answer["sound"] = json!(sound);
+    context.answer(&answer, |_| lines.join("\n"))?;
+    Ok(if sound {
+        ExitCode::SUCCESS
+    } else {
+        Exit::Refused.into()
+    })
+}
+
+fn export(context: &Context, out: &Path) -> Result<(), Failure> {
+    let (config, gate) = Deployment::open_read_only(context.dir())?;
+    std::fs::create_dir_all(out).map_err(|error| Failure::file(out, &error))?;
+    let mut sizes = serde_json::Map::new();
+    for log in Log::ALL {
+        let folder = out.join(log.as_str());
+        gate.store()
+            .export(log, &folder)
+            .map_err(|error| Failure::refused(format!("`{}`: {error}", folder.display())))?;
+        sizes.insert(
+            log.as_str().to_owned(),
+            json!(gate.store().checkpoint(log).0),
+        );
+    }
+    let answer = json!({"out": out, "genesis": config.genesis, "sizes": sizes});
+    context.answer(&answer, |_| {
+        format!(
+            "written to {}; whoever verifies it pins genesis {}",
+            out.display(),
+            config.genesis
+        )
+    })
+}

@@ -1,0 +1,36 @@
+//! `countersign serve`: runs the server until it is told to stop.
+
+use super::{Context, Failure};
+use crate::deployment::Deployment;
+use crate::serve::{Reach, Server, wait_for_signal};
+use std::net::SocketAddr;
+
+/// Arguments of `serve`.
+#[derive(Debug, clap::Args)]
+pub struct ServeArguments {
+    /// Where to listen [default: as in deployment.toml]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Let other machines reach it; TLS is up to a proxy in front
+    #[arg(long)]
+    allow_remote: bool,
+}
+
+pub(super) fn run(context: &Context, arguments: &ServeArguments) -> Result<(), Failure> {
+    let deployment = Deployment::open(context.dir())?;
+    let reach = Reach {
+        listen: arguments.listen.unwrap_or(deployment.config().listen),
+        allow_remote: arguments.allow_remote,
+        announce: true,
+    };
+    let id = deployment.config().deployment.clone();
+    let running = Server::start(deployment, reach)?;
+    let answer = serde_json::json!({"deployment": id, "address": running.addr.to_string()});
+    context.answer(&answer, |_| {
+        format!("serving `{id}` at http://localhost:{}", running.addr.port())
+    })?;
+    wait_for_signal().map_err(|error| Failure::refused(error.to_string()))?;
+    eprintln!("stopping");
+    running.stop();
+    Ok(())
+}
