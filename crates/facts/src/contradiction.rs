@@ -154,13 +154,16 @@ fn cves(proposal: &Proposal, fact: &Fact<BTreeSet<CveId>>) -> Option<Contradicti
     })
 }
 
+/// The agent names the packages it asks for; what they pull in it cannot know before a host has
+/// planned. So anything from the category of what is asked for to that of all that changes is true.
 fn category(proposal: &Proposal, facts: Option<&PlanFacts>) -> Option<Contradiction> {
-    let fact = facts?.category;
-    (proposal.category != fact).then(|| {
+    let facts = facts?;
+    let true_claims = facts.requested_category..=facts.category;
+    (!true_claims.contains(&proposal.category)).then(|| {
         contradiction(
             "category",
             proposal.category.as_str(),
-            fact.as_str(),
+            facts.category.as_str(),
             "the hosts' plans",
         )
     })

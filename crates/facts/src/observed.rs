@@ -128,6 +128,8 @@ pub fn pending_category(pending: &PendingUpgrade, patterns: &CategoryPatterns) -
 pub struct PlanFacts {
     /// The most sensitive category of all steps.
     pub category: Category,
+    /// The most sensitive category of the packages that were asked for.
+    pub requested_category: Category,
     /// True when every requested package comes from the distribution's security archive.
     pub security_origin: bool,
     /// The largest dependency chain.
@@ -146,8 +148,14 @@ impl PlanFacts {
         let steps = || plans.iter().flat_map(|plan| &plan.steps);
         let mut requested = steps().filter(|step| step.requested).peekable();
         let any_requested = requested.peek().is_some();
+        let category = steps().map(|step| step_category(step, patterns)).max()?;
         Some(Self {
-            category: steps().map(|step| step_category(step, patterns)).max()?,
+            category,
+            requested_category: steps()
+                .filter(|step| step.requested)
+                .map(|step| step_category(step, patterns))
+                .max()
+                .unwrap_or(category),
             security_origin: any_requested && requested.all(|step| step.security),
             chain: plans.iter().fold(ChainFacts::default(), |largest, plan| {
                 let one = chain(plan);

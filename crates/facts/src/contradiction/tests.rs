@@ -215,6 +215,24 @@ fn cve_ids_against_the_changelog() {
 }
 
 #[test]
+fn what_is_pulled_in_makes_no_claim_false() {
+    let pull_in_a_kernel = |w: &mut World| {
+        let mut pulled = w.plans[0].steps[0].clone();
+        pulled.requested = false;
+        pulled.section = Some("kernel".into());
+        w.plans[0].steps.push(pulled);
+    };
+    check(pull_in_a_kernel, expect![[r#""#]]);
+    check(
+        |w| {
+            pull_in_a_kernel(w);
+            w.proposal.category = Category::Dependency;
+        },
+        expect!["category: dependency | kernel | the hosts' plans"],
+    );
+}
+
+#[test]
 fn category_and_versions_against_the_plans() {
     check(
         |w| w.proposal.category = Category::Dependency,
