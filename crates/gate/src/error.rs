@@ -44,6 +44,9 @@ pub enum GateError {
     /// It contradicts something that is there already.
     #[error("{0}")]
     Conflict(String),
+    /// Roster, policy, inventory, feeds or halts changed between the check and the write.
+    #[error("roster, policy or halts changed meanwhile; nothing was written, ask again")]
+    Changed,
     /// A warrant is not handed out, for now or for good.
     #[error(transparent)]
     Withheld(#[from] Withheld),

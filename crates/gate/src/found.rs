@@ -35,24 +35,25 @@ impl Gate {
             trial: roster.trial,
             at: now,
         };
-        self.submit(move |tx| {
-            if state::load::<RosterRecord>(tx, "current")?.is_some() {
-                return Err(GateError::Conflict(
-                    "this deployment has been founded already".into(),
-                ));
-            }
-            keep_texts(tx, &texts)?;
-            let entry = Entry {
-                v: 1,
-                deployment: frame.deployment.clone(),
-                trial: frame.trial,
-                at: frame.at,
-                event: Event::Roster { signed },
-            };
-            crate::fold::append(tx, &entry)?;
-            Ok(genesis)
-        })
-        .await
+        self.store
+            .submit(move |tx| {
+                if state::load::<RosterRecord>(tx, "current")?.is_some() {
+                    return Err(GateError::Conflict(
+                        "this deployment has been founded already".into(),
+                    ));
+                }
+                keep_texts(tx, &texts)?;
+                let entry = Entry {
+                    v: 1,
+                    deployment: frame.deployment.clone(),
+                    trial: frame.trial,
+                    at: frame.at,
+                    event: Event::Roster { signed },
+                };
+                crate::fold::append(tx, &entry)?;
+                Ok(genesis)
+            })
+            .await
     }
 }
 

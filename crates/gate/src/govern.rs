@@ -72,7 +72,7 @@ impl Gate {
         for statement in statements.iter().filter(|_| world.policy.is_some()) {
             govern(&world, &statement.approver, HumanAction::ApproveRoster)?;
         }
-        self.submit(move |tx| {
+        self.submit(&world, move |tx| {
             for statement in &statements {
                 unspent(tx, statement)?;
             }
@@ -114,7 +114,7 @@ impl Gate {
         let frame = Frame::new(&world, now);
         let review_due_at =
             now.plus_seconds(i64::from(policy.settings().review.cadence_days) * 86_400);
-        self.submit(move |tx| {
+        self.submit(&world, move |tx| {
             for statement in &statements {
                 unspent(tx, statement)?;
             }
@@ -170,7 +170,7 @@ impl Gate {
             })?;
         }
         let frame = Frame::new(&world, now);
-        self.submit(move |tx| {
+        self.submit(&world, move |tx| {
             for statement in &statements {
                 unspent(tx, statement)?;
             }
@@ -236,7 +236,7 @@ impl Gate {
         };
         let frame = Frame::new(&world, now);
         let source = countersign_domain::text::shown(&import.source, 300);
-        self.submit(move |tx| {
+        self.submit(&world, move |tx| {
             let document = keep(tx, import.bytes)?;
             frame.append(
                 tx,

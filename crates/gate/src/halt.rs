@@ -14,6 +14,7 @@ use countersign_domain::{ChangeState, Timestamp};
 use countersign_policy::HumanAction;
 use countersign_store::{DocumentQuery, Write};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Distinct people who sign a resume; a trial has one person only.
 const RESUME_QUORUM: usize = 2;
@@ -31,7 +32,7 @@ impl Gate {
             return Err(GateError::invalid("statement", "is not a halt"));
         };
         let frame = Frame::new(&world, now);
-        self.submit(move |tx| {
+        self.submit(&Arc::clone(&world), move |tx| {
             unspent(tx, verified.statement())?;
             let epoch = state::load::<HaltRecord>(tx, "current")?
                 .unwrap_or_default()
@@ -98,7 +99,7 @@ impl Gate {
             ));
         };
         let frame = Frame::new(&world, now);
-        self.submit(move |tx| {
+        self.submit(&Arc::clone(&world), move |tx| {
             for statement in &statements {
                 unspent(tx, statement)?;
             }

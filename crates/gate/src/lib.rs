@@ -91,11 +91,21 @@ impl Gate {
         })
     }
 
+    /// Runs a job that was prepared on `world`. What was verified and gathered on it holds only
+    /// while its epoch is current: a decision cites the policy in force at its own entry.
     fn submit<T: Send + 'static>(
         &self,
+        world: &World,
         job: impl FnOnce(&mut dyn Write) -> Result<T, GateError> + Send + 'static,
     ) -> Pending<T, GateError> {
-        self.store.submit(job)
+        let epoch = world.epoch;
+        self.store.submit(move |tx| {
+            if state::load::<world::EpochRecord>(tx, "current")? == Some(epoch) {
+                job(tx)
+            } else {
+                Err(GateError::Changed)
+            }
+        })
     }
 
     /// A compact JWS by the gate's own key.
@@ -106,6 +116,20 @@ impl Gate {
         jws::assemble(&input, &self.warrant_key.sign(input.as_bytes()).to_bytes())
     }
 }
+
+/// Tries again on the new state when roster, policy or halts changed meanwhile.
+async fn retried<T>(attempt: impl AsyncFn() -> Result<T, GateError>) -> Result<T, GateError> {
+    for _ in 0..RETRIES {
+        match attempt().await {
+            Err(GateError::Changed) => {}
+            done => return done,
+        }
+    }
+    attempt().await
+}
+
+/// How often an operation is tried again before its caller hears of it.
+const RETRIES: usize = 3;
 
 /// The `kid` of what the gate signs.
 pub const GATE_KID: &str = "gate";

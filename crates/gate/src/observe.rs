@@ -40,7 +40,7 @@ impl Gate {
             ));
         }
         let frame = Frame::new(&world, now);
-        self.submit(move |tx| {
+        self.submit(&world, move |tx| {
             let earlier = state::load::<HostRecord>(tx, verified.host.as_str())?;
             if earlier.is_some_and(|earlier| earlier.observed_at > verified.observed_at) {
                 return Err(GateError::Conflict(

@@ -4,7 +4,7 @@ use crate::decide;
 use crate::error::GateError;
 use crate::propose::{load_change, load_proposal};
 use crate::state::{self, ExecutionRecord};
-use crate::{Frame, Gate, World};
+use crate::{Frame, Gate, World, retried};
 use countersign_domain::entry::Event;
 use countersign_domain::{ChangeId, ChangeState, ExecutionState, HostId, Proposal, Timestamp};
 use countersign_verify::Verified;
@@ -23,6 +23,16 @@ impl Gate {
         plan: String,
         now: Timestamp,
     ) -> Result<ChangeState, GateError> {
+        retried(async || self.prepared_once(host, change, plan.clone(), now).await).await
+    }
+
+    async fn prepared_once(
+        &self,
+        host: &HostId,
+        change: &ChangeId,
+        plan: String,
+        now: Timestamp,
+    ) -> Result<ChangeState, GateError> {
         let (world, proposal) = self.change_with_proposal(change)?;
         let (verified, jws) = decide::verified_plan(&world, &plan, &proposal, now)?;
         if verified.host != *host {
@@ -33,7 +43,7 @@ impl Gate {
         }
         let frame = Frame::new(&world, now);
         let change = change.clone();
-        self.submit(move |tx| {
+        self.submit(&Arc::clone(&world), move |tx| {
             let record = load_change(tx, &change)?;
             let execution = load_execution(tx, &change, &verified.host)?;
             let digest = countersign_domain::canonical::digest(&verified)?;
@@ -72,11 +82,21 @@ impl Gate {
         why: &str,
         now: Timestamp,
     ) -> Result<ChangeState, GateError> {
+        retried(async || self.unprepared_once(host, change, why, now).await).await
+    }
+
+    async fn unprepared_once(
+        &self,
+        host: &HostId,
+        change: &ChangeId,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<ChangeState, GateError> {
         let (world, proposal) = self.change_with_proposal(change)?;
         let frame = Frame::new(&world, now);
         let (host, change) = (host.clone(), change.clone());
         let why = countersign_domain::text::shown(why, 300);
-        self.submit(move |tx| {
+        self.submit(&Arc::clone(&world), move |tx| {
             let record = load_change(tx, &change)?;
             let execution = load_execution(tx, &change, &host)?;
             if record.state != ChangeState::Preparing || execution.state != ExecutionState::Waiting

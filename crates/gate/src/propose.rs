@@ -5,7 +5,7 @@ use crate::error::GateError;
 use crate::gather::{self, Gathered, Inputs};
 use crate::state::{self, ChangeRecord, RequestRecord};
 use crate::world::World;
-use crate::{Frame, Gate, keep_text};
+use crate::{Frame, Gate, keep_text, retried};
 use countersign_domain::entry::{Closing, Event};
 use countersign_domain::text::SaltedText;
 use countersign_domain::warrant::LogReference;
@@ -14,6 +14,7 @@ use countersign_domain::{
 };
 use countersign_store::{Log, Read, Write};
 use countersign_verify::log::recommendations_origin;
+use std::sync::Arc;
 
 /// How long hosts have to answer a proposal, in seconds.
 const PREPARE_SECONDS: i64 = 15 * 60;
@@ -55,6 +56,15 @@ impl Gate {
         submission: Submission,
         now: Timestamp,
     ) -> Result<Proposed, GateError> {
+        retried(async || self.propose_once(agent, submission.clone(), now).await).await
+    }
+
+    async fn propose_once(
+        &self,
+        agent: &AgentId,
+        submission: Submission,
+        now: Timestamp,
+    ) -> Result<Proposed, GateError> {
         let world = self.world()?;
         let proposal = countersign_verify::proposal::verify(&submission.proposal, &world.roster)?;
         check(&world, agent, &proposal, &submission, now)?;
@@ -67,7 +77,7 @@ impl Gate {
         let frame = Frame::new(&world, now);
         let agent = agent.clone();
         let gathered = self.gather_ahead(&world, &agent, &proposal, &digest, &plans, now)?;
-        self.submit(move |tx| {
+        self.submit(&Arc::clone(&world), move |tx| {
             if let Some(earlier) = repeated(tx, &agent, &submission.request, &digest)? {
                 return Ok(earlier);
             }
@@ -156,7 +166,7 @@ impl Gate {
         let world = self.world()?;
         let frame = Frame::new(&world, now);
         let (agent, change) = (agent.clone(), change.clone());
-        self.submit(move |tx| {
+        self.submit(&Arc::clone(&world), move |tx| {
             let record = load_change(tx, &change)?;
             if record.agent != agent {
                 return Err(GateError::Forbidden(

@@ -1,30 +1,27 @@
 //! Redemption: decides again on fresh facts, mints the warrant as a log entry, and hands it over
 //! with its proof once that entry is durable and integrated (invariant 1).
 
-use crate::decide;
+mod minting;
+
 use crate::error::{GateError, Withheld};
 use crate::gather::{self, Gathered, Inputs};
 use crate::prepare::load_execution;
 use crate::propose::{load_change, load_proposal};
 use crate::state::{self, ChangeRecord, ExecutionRecord};
 use crate::world::World;
-use crate::{Frame, Gate, fold};
-use countersign_domain::decision::{Decision, Outcome};
-use countersign_domain::entry::{Closing, Entry, Event, ExecutionClosing, LogEntry};
-use countersign_domain::facts::DecisionFacts;
+use crate::{Frame, Gate, retried};
+use countersign_domain::entry::{Entry, Event, LogEntry};
 use countersign_domain::lease::{Handover, Lease};
 use countersign_domain::roster::SignedRosterChange;
 use countersign_domain::statement::SignedStatement;
-use countersign_domain::warrant::{
-    AuthorizationDetails, Basis, DETAILS_TYPE, Ground, LogReference, WARRANT_SECONDS_MAX,
-    WARRANT_TYP,
-};
+use countersign_domain::warrant::LogReference;
 use countersign_domain::{
     ChangeId, ChangeState, Environment, ExecutionState, HostId, Nonce, Proposal, Timestamp,
-    Warrant, canonical, jws,
+    canonical, jws,
 };
-use countersign_store::{Log, Read, StoreError, Write};
+use countersign_store::{Log, Read, StoreError};
 use countersign_verify::log::authorizations_origin;
+use std::sync::Arc;
 
 /// What a host sends to redeem.
 #[derive(Debug, Clone)]
@@ -44,7 +41,7 @@ pub struct Redemption {
 }
 
 /// What the transaction came to.
-enum Redeemed {
+pub(crate) enum Redeemed {
     /// The warrant stands at this index.
     Issued(u64),
     /// It was decided again, or the host dropped out: entries were written, but no warrant.
@@ -61,6 +58,14 @@ impl Gate {
         redemption: Redemption,
         now: Timestamp,
     ) -> Result<Handover, GateError> {
+        retried(async || self.redeem_once(redemption.clone(), now).await).await
+    }
+
+    async fn redeem_once(
+        &self,
+        redemption: Redemption,
+        now: Timestamp,
+    ) -> Result<Handover, GateError> {
         let (world, record, execution, proposal, gathered) = self.view_for(&redemption, now)?;
         let index = match issued(&execution) {
             Some(index) => index,
@@ -71,8 +76,8 @@ impl Gate {
                 let signer = self.warrant_key.clone();
                 let request = redemption.clone();
                 let redeemed = self
-                    .submit(move |tx| {
-                        let minting = Minting {
+                    .submit(&Arc::clone(&world), move |tx| {
+                        let minting = minting::Minting {
                             world: &world,
                             frame: &frame,
                             request: &request,
@@ -319,237 +324,5 @@ fn inputs<'a>(
         proposal,
         proposal_digest: &record.proposal,
         plans,
-    }
-}
-
-struct Minting<'a> {
-    world: &'a World,
-    frame: &'a Frame,
-    request: &'a Redemption,
-    proposal: &'a Proposal,
-    reference: LogReference,
-}
-
-impl Minting<'_> {
-    fn redeem(
-        self,
-        tx: &mut dyn Write,
-        gathered: Option<Gathered>,
-        signer: &ed25519_dalek::SigningKey,
-    ) -> Result<Redeemed, GateError> {
-        let now = self.frame.at;
-        let record = load_change(tx, &self.request.change)?;
-        let execution = load_execution(tx, &self.request.change, &self.request.host)?;
-        // INVARIANT (one spend): a retry that raced finds the warrant of the first.
-        if let Some(index) = issued(&execution) {
-            return Ok(Redeemed::Issued(index));
-        }
-        let epoch = state::load::<crate::world::EpochRecord>(tx, "current")?;
-        if epoch != Some(self.world.epoch) {
-            return Err(GateError::Conflict(
-                "roster, policy or halts changed meanwhile; ask again".into(),
-            ));
-        }
-        may_issue(self.world, &record, &execution, now)?;
-        let executions = state::executions(tx, &record.id)?;
-        if let Some(why) = self.wave(tx, &executions, &execution)? {
-            return Ok(Redeemed::Withheld(why));
-        }
-        if execution
-            .plan
-            .as_ref()
-            .is_none_or(|plan| plan.expires_at <= now)
-        {
-            return self.drop_out(tx, &record, &executions);
-        }
-        let inputs = inputs(&record, &executions, self.proposal);
-        let gathered = match gathered {
-            Some(gathered) if gathered.still_holds(tx, &inputs)? => gathered,
-            Some(_) | None => gather::gather(tx, self.world, &inputs, now)?,
-        };
-        let (decision, facts) =
-            decide::evaluate(tx, self.world, self.frame, gathered.facts.clone())?;
-        if let Some(why) = self.stricter(tx, &record, &executions, &gathered, &decision, &facts)? {
-            return Ok(Redeemed::Withheld(why));
-        }
-        crate::keep_value(tx, &facts)?;
-        let warrant = self.warrant(&record, &execution, &decision)?;
-        let input = jws::signing_input(
-            WARRANT_TYP,
-            crate::GATE_KID,
-            &canonical::to_bytes(&warrant)?,
-        );
-        let signature = ed25519_dalek::Signer::sign(signer, input.as_bytes());
-        let jws = jws::assemble(&input, &signature.to_bytes());
-        Ok(Redeemed::Issued(fold::append_warrant(tx, &jws)?.index))
-    }
-
-    /// The next wave waits for the receipts of the one before; unknown counts as failure.
-    fn wave(
-        &self,
-        tx: &mut dyn Write,
-        executions: &[ExecutionRecord],
-        own: &ExecutionRecord,
-    ) -> Result<Option<Withheld>, GateError> {
-        let earlier = || {
-            executions
-                .iter()
-                .filter(|other| other.wave < own.wave && other.plan.is_some())
-        };
-        if earlier().any(|other| other.state.is_final() && other.state != ExecutionState::Succeeded)
-        {
-            let closed = Event::ExecutionClosed {
-                change: own.change.clone(),
-                host: own.host.clone(),
-                closing: ExecutionClosing::Revoked,
-                why: "an earlier wave did not succeed".into(),
-            };
-            self.frame.append(tx, closed)?;
-            return Ok(Some(Withheld::Settled("revoked")));
-        }
-        let finished = earlier().all(|other| other.state == ExecutionState::Succeeded);
-        Ok((!finished).then_some(Withheld::NotYourTurn))
-    }
-
-    /// A host whose plan went stale drops out; when it was the last, the change ends with it.
-    fn drop_out(
-        &self,
-        tx: &mut dyn Write,
-        record: &ChangeRecord,
-        executions: &[ExecutionRecord],
-    ) -> Result<Redeemed, GateError> {
-        let closed = Event::ExecutionClosed {
-            change: record.id.clone(),
-            host: self.request.host.clone(),
-            closing: ExecutionClosing::Revoked,
-            why: "the host's plan has expired".into(),
-        };
-        self.frame.append(tx, closed)?;
-        let last = executions
-            .iter()
-            .filter(|other| other.host != self.request.host)
-            .all(|other| other.state.is_final());
-        if last && record.state == ChangeState::Authorized {
-            let closed = Event::Closed {
-                change: record.id.clone(),
-                closing: Closing::Expired,
-                why: "the hosts' plans have expired; propose again".into(),
-            };
-            self.frame.append(tx, closed)?;
-        }
-        Ok(Redeemed::Withheld(Withheld::PlanStale))
-    }
-
-    /// Decided again and stricter: a change that has not started goes back to people or is denied;
-    /// of one that runs, this host does not.
-    fn stricter(
-        &self,
-        tx: &mut dyn Write,
-        record: &ChangeRecord,
-        executions: &[ExecutionRecord],
-        gathered: &Gathered,
-        decision: &Decision,
-        facts: &DecisionFacts,
-    ) -> Result<Option<Withheld>, GateError> {
-        let ground = record
-            .authorization
-            .as_ref()
-            .map(|authorization| authorization.ground);
-        let covered = match (decision.outcome, ground) {
-            (Outcome::Allow, Some(_)) => true,
-            // The very thing that people approved.
-            (Outcome::Ask | Outcome::Escalate, Some(Ground::Approved)) => record
-                .decision
-                .as_ref()
-                .is_some_and(|signed| !decision.differs_for_people(signed)),
-            (Outcome::Ask | Outcome::Escalate, Some(Ground::Standing) | None)
-            | (Outcome::Deny, _)
-            | (Outcome::Allow, None) => false,
-        };
-        if covered && record.digest == Some(gathered.change_digest) {
-            return Ok(None);
-        }
-        let why = decision.reasons.first().map_or_else(
-            || format!("the outcome is now {}", decision.outcome.as_str()),
-            |reason| reason.text.clone(),
-        );
-        if record.state == ChangeState::Authorized {
-            decide::record_decision(
-                tx,
-                self.world,
-                self.frame,
-                record,
-                gathered,
-                decision.clone(),
-                facts,
-            )?;
-        } else {
-            for other in executions
-                .iter()
-                .filter(|other| other.state == ExecutionState::Waiting)
-            {
-                let closed = Event::ExecutionClosed {
-                    change: record.id.clone(),
-                    host: other.host.clone(),
-                    closing: ExecutionClosing::Revoked,
-                    why: format!("decided again before this wave: {why}"),
-                };
-                self.frame.append(tx, closed)?;
-            }
-        }
-        Ok(Some(Withheld::DecidedAgain(why)))
-    }
-
-    fn warrant(
-        &self,
-        record: &ChangeRecord,
-        execution: &ExecutionRecord,
-        decision: &Decision,
-    ) -> Result<Warrant, GateError> {
-        let missing = || GateError::from(Withheld::NotAuthorized(record.state));
-        let authorization = record.authorization.as_ref().ok_or_else(missing)?;
-        let signed = record.decision.as_ref().ok_or_else(missing)?;
-        let limits = &self.world.policy()?.policy.settings().limits;
-        let lifetime = i64::from(limits.warrant_lifetime_seconds).min(WARRANT_SECONDS_MAX);
-        let iat = self.frame.at.unix_seconds();
-        Ok(Warrant {
-            iss: self.world.deployment().clone(),
-            aud: execution.host.clone(),
-            sub: record.agent.clone(),
-            iat,
-            nbf: iat,
-            exp: iat + lifetime,
-            jti: self.request.jti.clone(),
-            txn: record.id.clone(),
-            authorization_details: vec![AuthorizationDetails {
-                kind: DETAILS_TYPE.to_owned(),
-                actions: vec!["package.transition".into()],
-                locations: vec![execution.host.clone()],
-                change_digest: record.digest.ok_or_else(missing)?,
-                plan_digest: execution.plan_digest.ok_or_else(missing)?,
-                targets_max: u32::try_from(record.plans.len()).unwrap_or(u32::MAX),
-                wave: execution.wave,
-                uses: 1,
-            }],
-            basis: Basis {
-                // What people approved is bound to the policy they saw; standing authority to the
-                // one in force.
-                policy: match authorization.ground {
-                    Ground::Approved => signed.policy,
-                    Ground::Standing => decision.policy,
-                },
-                rules: match authorization.ground {
-                    Ground::Approved => signed.rules.clone(),
-                    Ground::Standing => decision.rules.clone(),
-                },
-                decision: authorization.ground,
-                approvers: authorization.signers.clone(),
-                facts: decision.facts,
-                authorization: self.reference.clone(),
-                roster_version: self.world.roster.version,
-            },
-            halt_epoch: self.world.halts.epoch,
-            trial: self.world.roster.trial,
-        })
     }
 }

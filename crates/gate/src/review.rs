@@ -9,6 +9,7 @@ use countersign_domain::statement::{SignedStatement, Subject};
 use countersign_domain::text::SaltedText;
 use countersign_domain::{ChangeId, ChangeState, Timestamp};
 use countersign_policy::HumanAction;
+use std::sync::Arc;
 
 impl Gate {
     /// Takes a signed review.
@@ -38,7 +39,7 @@ impl Gate {
         }
         let frame = Frame::new(&world, now);
         let change = change.clone();
-        self.submit(move |tx| {
+        self.submit(&Arc::clone(&world), move |tx| {
             let record = load_change(tx, &change)?;
             unspent(tx, verified.statement())?;
             if !matches!(

@@ -5,7 +5,7 @@ use crate::prepare::load_execution;
 use crate::propose::load_change;
 use crate::state::{self, ExecutionRecord};
 use crate::world::World;
-use crate::{Frame, Gate};
+use crate::{Frame, Gate, retried};
 use countersign_domain::entry::{Event, ExecutionClosing};
 use countersign_domain::receipt::Ending;
 use countersign_domain::warrant::Ground;
@@ -13,6 +13,7 @@ use countersign_domain::{
     ChangeId, ChangeState, Digest, Environment, ExecutionState, HostId, Timestamp,
 };
 use countersign_store::Write;
+use std::sync::Arc;
 
 impl Gate {
     /// A host says that it journalled its intent and starts. Saying it again changes nothing.
@@ -30,7 +31,7 @@ impl Gate {
         let verified = countersign_verify::started::verify(&notice, &world.roster)?.into_inner();
         same_execution(host, change, &verified.host, &verified.change)?;
         let frame = Frame::new(&world, now);
-        self.submit(move |tx| {
+        self.submit(&Arc::clone(&world), move |tx| {
             let execution = load_execution(tx, &verified.change, &verified.host)?;
             same_warrant(&execution, &verified.warrant)?;
             if execution.state == ExecutionState::Issued {
@@ -60,12 +61,22 @@ impl Gate {
         receipt: String,
         now: Timestamp,
     ) -> Result<ChangeState, GateError> {
+        retried(async || self.settle_once(host, change, receipt.clone(), now).await).await
+    }
+
+    async fn settle_once(
+        &self,
+        host: &HostId,
+        change: &ChangeId,
+        receipt: String,
+        now: Timestamp,
+    ) -> Result<ChangeState, GateError> {
         let world = self.world()?;
         let verified = countersign_verify::receipt::verify(&receipt, &world.roster)?.into_inner();
         same_execution(host, change, &verified.host, &verified.change)?;
         let frame = Frame::new(&world, now);
         let contradicted = self
-            .submit(move |tx| {
+            .submit(&Arc::clone(&world), move |tx| {
                 let execution = load_execution(tx, &verified.change, &verified.host)?;
                 same_warrant(&execution, &verified.warrant)?;
                 if let Some(earlier) = &execution.settlement {

@@ -41,7 +41,7 @@ impl Gate {
     pub async fn sweep(&self, now: Timestamp) -> Result<Swept, GateError> {
         let world = self.world()?;
         let frame = Frame::new(&world, now);
-        self.submit(move |tx| {
+        self.submit(&Arc::clone(&world), move |tx| {
             let mut swept = Swept::default();
             silent_executions(tx, &world, &frame, &mut swept)?;
             let query = DocumentQuery {
@@ -66,7 +66,7 @@ impl Gate {
     pub async fn cross_commit(&self, now: Timestamp) -> Result<(), GateError> {
         let world = self.world()?;
         let frame = Frame::new(&world, now);
-        self.submit(move |tx| {
+        self.submit(&Arc::clone(&world), move |tx| {
             let head = tx.head(Log::Authorizations)?;
             let entry = Entry {
                 v: 1,

@@ -4,7 +4,7 @@ use crate::error::GateError;
 use crate::propose::load_change;
 use crate::state::{self, ChangeRecord, SpentRecord};
 use crate::world::World;
-use crate::{Frame, Gate, keep_text};
+use crate::{Frame, Gate, keep_text, retried};
 use countersign_domain::decision::Decision;
 use countersign_domain::entry::Event;
 use countersign_domain::id::GroupId;
@@ -16,6 +16,7 @@ use countersign_policy::{HumanAction, Policy, Seat};
 use countersign_store::{Read, Write};
 use countersign_verify::ssh::VerifiedStatement;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 impl Gate {
     /// Takes a signed vote. An approval that completes the quorum authorizes the change.
@@ -30,11 +31,25 @@ impl Gate {
         rationale: Option<SaltedText>,
         now: Timestamp,
     ) -> Result<ChangeState, GateError> {
+        retried(async || {
+            self.vote_once(change, signed.clone(), rationale.clone(), now)
+                .await
+        })
+        .await
+    }
+
+    async fn vote_once(
+        &self,
+        change: &ChangeId,
+        signed: SignedStatement,
+        rationale: Option<SaltedText>,
+        now: Timestamp,
+    ) -> Result<ChangeState, GateError> {
         let world = self.world()?;
         let verified = verified(&world, &signed, now)?;
         let frame = Frame::new(&world, now);
         let change = change.clone();
-        self.submit(move |tx| {
+        self.submit(&Arc::clone(&world), move |tx| {
             let record = load_change(tx, &change)?;
             unspent(tx, verified.statement())?;
             let decision = check(&record, verified.statement(), now)?.clone();

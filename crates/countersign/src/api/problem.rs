@@ -167,6 +167,7 @@ impl From<GateError> for Problem {
             GateError::Fold(FoldError::Roster(inner)) => {
                 Self::new(StatusCode::CONFLICT, "conflict", inner.to_string())
             }
+            GateError::Changed => Self::new(StatusCode::SERVICE_UNAVAILABLE, "changed", text),
             GateError::Store(StoreError::Overloaded(_)) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", text)
             }

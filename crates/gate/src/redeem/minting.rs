@@ -1,0 +1,247 @@
+//! What happens inside the transaction of a redemption: whose turn it is, the decision on fresh
+//! facts, and the warrant as a log entry. Nothing leaves the process from here.
+
+use super::{Redeemed, Redemption, inputs, issued, may_issue};
+use crate::decide;
+use crate::error::{GateError, Withheld};
+use crate::gather::{self, Gathered};
+use crate::prepare::load_execution;
+use crate::propose::load_change;
+use crate::state::{self, ChangeRecord, ExecutionRecord};
+use crate::world::World;
+use crate::{Frame, fold};
+use countersign_domain::decision::{Decision, Outcome};
+use countersign_domain::entry::{Closing, Event, ExecutionClosing};
+use countersign_domain::facts::DecisionFacts;
+use countersign_domain::warrant::{
+    AuthorizationDetails, Basis, DETAILS_TYPE, Ground, LogReference, WARRANT_SECONDS_MAX,
+    WARRANT_TYP,
+};
+use countersign_domain::{ChangeState, ExecutionState, Proposal, Warrant, canonical, jws};
+use countersign_store::Write;
+
+pub(super) struct Minting<'a> {
+    pub(super) world: &'a World,
+    pub(super) frame: &'a Frame,
+    pub(super) request: &'a Redemption,
+    pub(super) proposal: &'a Proposal,
+    pub(super) reference: LogReference,
+}
+
+impl Minting<'_> {
+    pub(super) fn redeem(
+        self,
+        tx: &mut dyn Write,
+        gathered: Option<Gathered>,
+        signer: &ed25519_dalek::SigningKey,
+    ) -> Result<Redeemed, GateError> {
+        let now = self.frame.at;
+        let record = load_change(tx, &self.request.change)?;
+        let execution = load_execution(tx, &self.request.change, &self.request.host)?;
+        // INVARIANT (one spend): a retry that raced finds the warrant of the first.
+        if let Some(index) = issued(&execution) {
+            return Ok(Redeemed::Issued(index));
+        }
+        may_issue(self.world, &record, &execution, now)?;
+        let executions = state::executions(tx, &record.id)?;
+        if let Some(why) = self.wave(tx, &executions, &execution)? {
+            return Ok(Redeemed::Withheld(why));
+        }
+        if execution
+            .plan
+            .as_ref()
+            .is_none_or(|plan| plan.expires_at <= now)
+        {
+            return self.drop_out(tx, &record, &executions);
+        }
+        let inputs = inputs(&record, &executions, self.proposal);
+        let gathered = match gathered {
+            Some(gathered) if gathered.still_holds(tx, &inputs)? => gathered,
+            Some(_) | None => gather::gather(tx, self.world, &inputs, now)?,
+        };
+        let (decision, facts) =
+            decide::evaluate(tx, self.world, self.frame, gathered.facts.clone())?;
+        if let Some(why) = self.stricter(tx, &record, &executions, &gathered, &decision, &facts)? {
+            return Ok(Redeemed::Withheld(why));
+        }
+        crate::keep_value(tx, &facts)?;
+        let warrant = self.warrant(&record, &execution, &decision)?;
+        let input = jws::signing_input(
+            WARRANT_TYP,
+            crate::GATE_KID,
+            &canonical::to_bytes(&warrant)?,
+        );
+        let signature = ed25519_dalek::Signer::sign(signer, input.as_bytes());
+        let jws = jws::assemble(&input, &signature.to_bytes());
+        Ok(Redeemed::Issued(fold::append_warrant(tx, &jws)?.index))
+    }
+
+    /// The next wave waits for the receipts of the one before; unknown counts as failure.
+    fn wave(
+        &self,
+        tx: &mut dyn Write,
+        executions: &[ExecutionRecord],
+        own: &ExecutionRecord,
+    ) -> Result<Option<Withheld>, GateError> {
+        let earlier = || {
+            executions
+                .iter()
+                .filter(|other| other.wave < own.wave && other.plan.is_some())
+        };
+        if earlier().any(|other| other.state.is_final() && other.state != ExecutionState::Succeeded)
+        {
+            let closed = Event::ExecutionClosed {
+                change: own.change.clone(),
+                host: own.host.clone(),
+                closing: ExecutionClosing::Revoked,
+                why: "an earlier wave did not succeed".into(),
+            };
+            self.frame.append(tx, closed)?;
+            return Ok(Some(Withheld::Settled("revoked")));
+        }
+        let finished = earlier().all(|other| other.state == ExecutionState::Succeeded);
+        Ok((!finished).then_some(Withheld::NotYourTurn))
+    }
+
+    /// A host whose plan went stale drops out; when it was the last, the change ends with it.
+    fn drop_out(
+        &self,
+        tx: &mut dyn Write,
+        record: &ChangeRecord,
+        executions: &[ExecutionRecord],
+    ) -> Result<Redeemed, GateError> {
+        let closed = Event::ExecutionClosed {
+            change: record.id.clone(),
+            host: self.request.host.clone(),
+            closing: ExecutionClosing::Revoked,
+            why: "the host's plan has expired".into(),
+        };
+        self.frame.append(tx, closed)?;
+        let last = executions
+            .iter()
+            .filter(|other| other.host != self.request.host)
+            .all(|other| other.state.is_final());
+        if last && record.state == ChangeState::Authorized {
+            let closed = Event::Closed {
+                change: record.id.clone(),
+                closing: Closing::Expired,
+                why: "the hosts' plans have expired; propose again".into(),
+            };
+            self.frame.append(tx, closed)?;
+        }
+        Ok(Redeemed::Withheld(Withheld::PlanStale))
+    }
+
+    /// Decided again and stricter: a change that has not started goes back to people or is denied;
+    /// of one that runs, this host does not.
+    fn stricter(
+        &self,
+        tx: &mut dyn Write,
+        record: &ChangeRecord,
+        executions: &[ExecutionRecord],
+        gathered: &Gathered,
+        decision: &Decision,
+        facts: &DecisionFacts,
+    ) -> Result<Option<Withheld>, GateError> {
+        let ground = record
+            .authorization
+            .as_ref()
+            .map(|authorization| authorization.ground);
+        let covered = match (decision.outcome, ground) {
+            (Outcome::Allow, Some(_)) => true,
+            // The very thing that people approved.
+            (Outcome::Ask | Outcome::Escalate, Some(Ground::Approved)) => record
+                .decision
+                .as_ref()
+                .is_some_and(|signed| !decision.differs_for_people(signed)),
+            (Outcome::Ask | Outcome::Escalate, Some(Ground::Standing) | None)
+            | (Outcome::Deny, _)
+            | (Outcome::Allow, None) => false,
+        };
+        if covered && record.digest == Some(gathered.change_digest) {
+            return Ok(None);
+        }
+        let why = decision.reasons.first().map_or_else(
+            || format!("the outcome is now {}", decision.outcome.as_str()),
+            |reason| reason.text.clone(),
+        );
+        if record.state == ChangeState::Authorized {
+            decide::record_decision(
+                tx,
+                self.world,
+                self.frame,
+                record,
+                gathered,
+                decision.clone(),
+                facts,
+            )?;
+        } else {
+            for other in executions
+                .iter()
+                .filter(|other| other.state == ExecutionState::Waiting)
+            {
+                let closed = Event::ExecutionClosed {
+                    change: record.id.clone(),
+                    host: other.host.clone(),
+                    closing: ExecutionClosing::Revoked,
+                    why: format!("decided again before this wave: {why}"),
+                };
+                self.frame.append(tx, closed)?;
+            }
+        }
+        Ok(Some(Withheld::DecidedAgain(why)))
+    }
+
+    fn warrant(
+        &self,
+        record: &ChangeRecord,
+        execution: &ExecutionRecord,
+        decision: &Decision,
+    ) -> Result<Warrant, GateError> {
+        let missing = || GateError::from(Withheld::NotAuthorized(record.state));
+        let authorization = record.authorization.as_ref().ok_or_else(missing)?;
+        let signed = record.decision.as_ref().ok_or_else(missing)?;
+        let limits = &self.world.policy()?.policy.settings().limits;
+        let lifetime = i64::from(limits.warrant_lifetime_seconds).min(WARRANT_SECONDS_MAX);
+        let iat = self.frame.at.unix_seconds();
+        Ok(Warrant {
+            iss: self.world.deployment().clone(),
+            aud: execution.host.clone(),
+            sub: record.agent.clone(),
+            iat,
+            nbf: iat,
+            exp: iat + lifetime,
+            jti: self.request.jti.clone(),
+            txn: record.id.clone(),
+            authorization_details: vec![AuthorizationDetails {
+                kind: DETAILS_TYPE.to_owned(),
+                actions: vec!["package.transition".into()],
+                locations: vec![execution.host.clone()],
+                change_digest: record.digest.ok_or_else(missing)?,
+                plan_digest: execution.plan_digest.ok_or_else(missing)?,
+                targets_max: u32::try_from(record.plans.len()).unwrap_or(u32::MAX),
+                wave: execution.wave,
+                uses: 1,
+            }],
+            basis: Basis {
+                // What people approved is bound to the policy they saw; standing authority to the
+                // one in force.
+                policy: match authorization.ground {
+                    Ground::Approved => signed.policy,
+                    Ground::Standing => decision.policy,
+                },
+                rules: match authorization.ground {
+                    Ground::Approved => signed.rules.clone(),
+                    Ground::Standing => decision.rules.clone(),
+                },
+                decision: authorization.ground,
+                approvers: authorization.signers.clone(),
+                facts: decision.facts,
+                authorization: self.reference.clone(),
+                roster_version: self.world.roster.version,
+            },
+            halt_epoch: self.world.halts.epoch,
+            trial: self.world.roster.trial,
+        })
+    }
+}
