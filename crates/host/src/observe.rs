@@ -10,7 +10,8 @@ use crate::progress::Progress;
 use countersign_domain::observation::{CveCoverage, Observation, PENDING_MAX, PendingUpgrade};
 use countersign_domain::plan::TRANSITIONS_MAX;
 use countersign_domain::text::shown;
-use countersign_domain::{Timestamp, Transition};
+use countersign_domain::{PackageName, Timestamp, Transition};
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -44,8 +45,14 @@ pub fn observe(
         progress.line(gap.clone());
     }
     let installed = apt.installed()?;
-    let mut actions: Vec<Action> = apt
-        .simulate_upgrade(&installed)?
+    let upgrade = apt.simulate_upgrade(&installed)?;
+    // Everything that any of the upgrades needs is among these: together they can be installed.
+    let names: BTreeSet<PackageName> = installed
+        .iter()
+        .map(|((name, _), _)| name.clone())
+        .chain(upgrade.iter().map(|action| action.name.clone()))
+        .collect();
+    let mut actions: Vec<Action> = upgrade
         .into_iter()
         .filter(|action| action.old.is_some() && action.new.is_some())
         .collect();
@@ -75,7 +82,8 @@ pub fn observe(
     let mut records = apt.index(&new)?;
     records.extend(apt.index(&old)?);
 
-    let pulled = simulate_each(apt, &new, &installed, progress)?;
+    let excerpt = apt.excerpt(&names)?;
+    let pulled = simulate_each(apt, &excerpt, &new, &installed, progress)?;
     let wanted: Vec<Wanted> = actions
         .iter()
         .filter_map(|action| {
@@ -169,6 +177,7 @@ fn spec(action: &Action, new: bool) -> Option<Spec> {
 /// What each upgrade on its own would pull in, itself left out; a few at a time.
 fn simulate_each(
     apt: &Apt,
+    excerpt: &Apt,
     wanted: &[Spec],
     installed: &crate::apt::inspect::Installed,
     progress: Progress<'_>,
@@ -184,8 +193,11 @@ fn simulate_each(
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     wanted.get(at).map(|spec| (at, spec))
                 } {
-                    let result = apt
-                        .simulate_install(std::slice::from_ref(spec), installed)
+                    let wanted_one = std::slice::from_ref(spec);
+                    let result = excerpt
+                        .simulate_install(wanted_one, installed)
+                        // What the excerpt cannot do, the whole lists may.
+                        .or_else(|_| apt.simulate_install(wanted_one, installed))
                         .map(|actions| others(actions, spec))
                         .map_err(|error| error.to_string());
                     if let Ok(mut results) = results.lock()

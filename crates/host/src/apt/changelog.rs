@@ -22,7 +22,11 @@ const BATCH: usize = 8;
 /// Attempts at the changelog server that may fail before it is given up.
 const ONLINE_FAILURES_MAX: usize = 2;
 /// A single file larger than this is not downloaded for its changelog alone, in bytes.
-const FILE_BYTES_MAX: u64 = 40 * 1024 * 1024;
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Runs of apt that may fail wholly before fetching is given up.
+const FAILURES_MAX: usize = 2;
+/// Packages of one source looked into, at most.
+const CARRIERS_MAX: usize = 3;
 
 /// One entry of a changelog: a source version and the ids it names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +53,41 @@ pub struct Budget {
     pub bytes: u64,
     /// Time spent at most.
     pub time: Duration,
+}
+
+/// What is left of a budget.
+#[derive(Debug)]
+struct Spending<'a> {
+    progress: Progress<'a>,
+    /// Runs of apt that may still fail wholly: then there is no network, and no use in trying.
+    failures_left: usize,
+    deadline: Instant,
+    bytes_left: u64,
+    online_failures_left: usize,
+}
+
+impl Spending<'_> {
+    fn tell_failure(&mut self, error: &AptError) {
+        self.failures_left = self.failures_left.saturating_sub(1);
+        self.progress.line(format!("changelogs: {error}"));
+    }
+
+    /// Takes a file's size off the budget, when there is enough left.
+    fn affords(&mut self, size: u64) -> bool {
+        let affords = size <= FILE_BYTES_MAX
+            && size <= self.bytes_left
+            && self.seconds_left() > 0
+            && self.failures_left > 0;
+        if affords {
+            self.bytes_left -= size;
+        }
+        affords
+    }
+
+    fn seconds_left(&self) -> u64 {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        left.as_secs().min(120)
+    }
 }
 
 /// Binary packages of one source version: one changelog serves them all.
@@ -83,19 +122,24 @@ impl Apt {
             }
             None => true,
         });
-        let deadline = Instant::now() + budget.time;
-        let mut bytes_left = budget.bytes;
+        let mut spending = Spending {
+            progress,
+            failures_left: FAILURES_MAX,
+            deadline: Instant::now() + budget.time,
+            bytes_left: budget.bytes,
+            online_failures_left: ONLINE_FAILURES_MAX,
+        };
         let total = sources.len();
-        let mut online = ONLINE_FAILURES_MAX;
-        for (at, batch) in sources.chunks(BATCH).enumerate() {
-            progress.counted("changelogs", at * BATCH, total);
-            let read = self.read_batch(batch, deadline, &mut bytes_left, &mut online)?;
-            for (source, entries) in batch.iter().zip(read) {
+        let mut done = 0;
+        for batch in sources.chunks(BATCH) {
+            progress.counted("changelogs", done, total);
+            for (source, entries) in batch.iter().zip(self.read_batch(batch, &mut spending)?) {
                 if let Ok(entries) = &entries {
                     self.keep(source, entries)?;
                 }
                 known.insert((source.name.clone(), source.version.clone()), entries);
             }
+            done += batch.len();
         }
         progress.counted("changelogs", total, total);
         Ok(wanted
@@ -118,70 +162,78 @@ impl Apt {
             .collect())
     }
 
+    /// The changelogs of a few sources: from the smallest package of each, then the next (some link
+    /// to a sibling's), then from the changelog server.
     fn read_batch(
         &self,
         batch: &[Source],
-        deadline: Instant,
-        bytes_left: &mut u64,
-        online: &mut usize,
+        spending: &mut Spending<'_>,
     ) -> Result<Vec<Result<Vec<Entry>, String>>, AptError> {
-        let scratch = self.scratch()?;
-        let mut chosen = Vec::new();
-        for source in batch {
-            if let Some((size, spec)) = source.carriers.first()
-                && *size <= FILE_BYTES_MAX
-                && *size <= *bytes_left
-                && Instant::now() < deadline
-            {
-                *bytes_left -= size;
-                chosen.push(spec.clone());
-            }
-        }
-        let seconds_left = deadline.saturating_duration_since(Instant::now()).as_secs();
-        let files = if chosen.is_empty() {
-            Ok(Vec::new())
-        } else {
-            self.download(&chosen, scratch.path(), seconds_left.clamp(5, 120))
-        };
-        let mut identified = BTreeMap::new();
-        if let Ok(files) = &files {
-            for file in files {
-                if let Ok(spec) = deb::identity(file) {
-                    identified.insert(spec, file.clone());
-                }
-            }
-        }
-        batch
+        let mut results: Vec<Result<Vec<Entry>, String>> = batch
             .iter()
-            .map(|source| {
-                let file = source
-                    .carriers
-                    .first()
-                    .and_then(|(_, spec)| identified.get(spec));
-                let from_file = match file {
-                    Some(file) => deb::changelog(file).ok().flatten().map(|text| parse(&text)),
-                    None => None,
-                };
-                if let Some(entries) = from_file.filter(|entries| !entries.is_empty()) {
-                    return Ok(Ok(entries));
+            .map(|_| Err("the limits on bytes and time were reached first".to_owned()))
+            .collect();
+        for attempt in 0..CARRIERS_MAX {
+            let mut chosen = Vec::new();
+            for (source, result) in batch.iter().zip(&results) {
+                if result.is_err()
+                    && let Some((size, spec)) = source.carriers.get(attempt)
+                    && spending.affords(*size)
+                {
+                    chosen.push(spec.clone());
                 }
-                let why = match (&files, file) {
-                    (_, Some(_)) => "the package carries no changelog of its own".to_owned(),
-                    (Err(error), None) => format!("the package could not be fetched: {error}"),
-                    (Ok(_), None) => "the limits on bytes and time were reached first".to_owned(),
-                };
-                if Instant::now() >= deadline || *online == 0 {
-                    return Ok(Err(why));
+            }
+            if chosen.is_empty() {
+                continue;
+            }
+            let scratch = self.scratch()?;
+            let files = self.download(&chosen, scratch.path(), spending.seconds_left());
+            let identified: BTreeMap<Spec, _> = match &files {
+                Ok(files) => files
+                    .iter()
+                    .filter_map(|file| Some((deb::identity(file).ok()?, file)))
+                    .collect(),
+                Err(error) => {
+                    spending.tell_failure(error);
+                    BTreeMap::new()
                 }
+            };
+            for (source, result) in batch.iter().zip(&mut results) {
+                let Some((_, spec)) = source.carriers.get(attempt) else {
+                    continue;
+                };
+                if !chosen.contains(spec) {
+                    continue;
+                }
+                *result = match identified.get(spec) {
+                    Some(file) => match deb::changelog(file) {
+                        Ok(Some(text)) => Ok(parse(&text)),
+                        Ok(None) => Err("the package carries no changelog of its own".into()),
+                        Err(error) => Err(error.to_string()),
+                    },
+                    None => Err("the mirror did not serve the package".into()),
+                };
+                if result.as_ref().is_ok_and(Vec::is_empty) {
+                    *result = Err("the package's changelog is not in Debian's form".into());
+                }
+            }
+        }
+        for (source, result) in batch.iter().zip(&mut results) {
+            if let Err(why) = result
+                && spending.online_failures_left > 0
+                && spending.failures_left > 0
+                && spending.seconds_left() > 0
+            {
                 match self.changelog_online(source) {
-                    Ok(entries) if !entries.is_empty() => Ok(Ok(entries)),
+                    Ok(entries) if !entries.is_empty() => *result = Ok(entries),
                     Ok(_) | Err(_) => {
-                        *online -= 1;
-                        Ok(Err(format!("{why}, and the changelog server has none")))
+                        spending.online_failures_left -= 1;
+                        why.push_str(", and the changelog server has none");
                     }
                 }
-            })
-            .collect()
+            }
+        }
+        Ok(results)
     }
 
     /// `apt-get changelog`, for packages too large to fetch or without a changelog inside.

@@ -2,9 +2,16 @@
 //! unprivileged observer sees the real pending upgrades and changes nothing.
 
 use super::{Apt, AptError, succeeded};
-use countersign_domain::Timestamp;
+use crate::child::Run;
+use countersign_domain::{PackageName, Timestamp};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
+
+/// A package index at most, in bytes, unpacked.
+const INDEX_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 /// Which lists are used, and how fresh they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +74,51 @@ impl Apt {
         })
     }
 
+    /// apt on an excerpt of the lists in use: only the packages named. What one upgrade pulls in is
+    /// found there in a tenth of the time, because apt looks at every package it knows. Only for
+    /// observing: a plan is always made on the whole lists.
+    ///
+    /// # Errors
+    /// When the excerpt cannot be written.
+    pub fn excerpt(&self, names: &BTreeSet<PackageName>) -> Result<Self, AptError> {
+        let excerpt = Self {
+            excerpt: true,
+            ..self.clone()
+        };
+        let (from, to) = (self.lists_folder()?, excerpt.own_lists());
+        if to.exists() {
+            std::fs::remove_dir_all(&to).map_err(|source| AptError::io(&to, source))?;
+        }
+        excerpt.write_settings()?;
+        for entry in std::fs::read_dir(&from).map_err(|source| AptError::io(&from, source))? {
+            let path = entry.map_err(|source| AptError::io(&from, source))?.path();
+            let Some(name) = path.file_name().filter(|_| path.is_file()) else {
+                continue;
+            };
+            let name = name.to_string_lossy();
+            let io = |source| AptError::io(&path, source);
+            if name.ends_with("_Packages") {
+                let whole = BufReader::with_capacity(256 * 1024, File::open(&path).map_err(io)?);
+                excerpt_index(whole, &to.join(&*name), names).map_err(io)?;
+            } else if let Some((plain, _)) = name.split_once("_Packages.") {
+                // Kept compressed, in whatever way: apt's own helper reads them all.
+                let run = Run::new("/usr/lib/apt/apt-helper")
+                    .arg("cat-file")
+                    .arg(&path)
+                    .bytes_max(INDEX_BYTES_MAX);
+                let ended = run.end()?;
+                if !ended.status.success() {
+                    return Err(AptError::said("apt-helper cat-file", &ended.complaint()));
+                }
+                let target = to.join(format!("{plain}_Packages"));
+                excerpt_index(ended.stdout.as_slice(), &target, names).map_err(io)?;
+            } else if name.ends_with("Release") {
+                std::fs::copy(&path, to.join(&*name)).map_err(io)?;
+            }
+        }
+        Ok(excerpt)
+    }
+
     fn update(&self) -> Result<(), AptError> {
         let run = self
             .with_proxy(self.apt("apt-get"))
@@ -101,7 +153,7 @@ impl Apt {
     pub(super) fn machine_has_lists(&self) -> Result<bool, AptError> {
         let mut machine = self.clone();
         machine.config.private = false;
-        let run = machine.environment(crate::child::Run::new("apt-config"));
+        let run = machine.environment(Run::new("apt-config"));
         Ok(holds_index(&lists_folder(run)?))
     }
 
@@ -110,7 +162,30 @@ impl Apt {
     }
 }
 
-fn lists_folder(run: crate::child::Run) -> Result<PathBuf, AptError> {
+/// Copies the stanzas of the named packages.
+fn excerpt_index(
+    mut reader: impl BufRead,
+    to: &Path,
+    names: &BTreeSet<PackageName>,
+) -> io::Result<()> {
+    let mut to = BufWriter::new(File::create(to)?);
+    let mut wanted = false;
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        // Every stanza of an index begins with its package's name.
+        if let Some(name) = line.strip_prefix(b"Package: ") {
+            let name = String::from_utf8_lossy(name.trim_ascii());
+            wanted = PackageName::new(name).is_ok_and(|name| names.contains(&name));
+        }
+        if wanted {
+            to.write_all(&line)?;
+        }
+        line.clear();
+    }
+    to.flush()
+}
+
+fn lists_folder(run: Run) -> Result<PathBuf, AptError> {
     let run = run.args(["shell", "LISTS", "Dir::State::lists/d"]);
     let text = succeeded("apt-config", &run.end()?)?;
     text.trim()

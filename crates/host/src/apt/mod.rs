@@ -43,6 +43,8 @@ pub struct Apt {
     native: Architecture,
     /// True when lists of our own are in use; false when the machine's are.
     private_lists: bool,
+    /// True when this looks at an excerpt of the lists; see `lists`.
+    excerpt: bool,
 }
 
 impl Apt {
@@ -61,6 +63,7 @@ impl Apt {
             folder: state_dir.join("apt"),
             native,
             private_lists: config.private,
+            excerpt: false,
         };
         apt.write_settings()?;
         if apt.private_lists && !apt.has_lists()? && apt.machine_has_lists()? {
@@ -84,17 +87,29 @@ impl Apt {
     }
 
     fn settings_path(&self) -> PathBuf {
-        self.folder.join("own.conf")
+        self.folder.join(if self.excerpt {
+            "excerpt.conf"
+        } else {
+            "own.conf"
+        })
     }
 
     fn own_lists(&self) -> PathBuf {
-        self.folder.join("lists")
+        self.folder.join(if self.excerpt {
+            "excerpt-lists"
+        } else {
+            "lists"
+        })
     }
 
     /// Settings read by apt after all others. They move the cache (and, private, the lists) to our
     /// own folder; they never touch the hooks that guard an installation.
     fn write_settings(&self) -> Result<(), AptError> {
-        let cache = self.folder.join("cache");
+        let cache = self.folder.join(if self.excerpt {
+            "excerpt-cache"
+        } else {
+            "cache"
+        });
         for folder in [
             cache.join("archives/partial"),
             self.own_lists().join("partial"),
@@ -105,7 +120,7 @@ impl Apt {
             "Dir::Cache \"{}/\";\nDir::Cache::pkgcache \"pkgcache.bin\";\nDir::Cache::srcpkgcache \"srcpkgcache.bin\";\n",
             cache.display()
         );
-        if self.private_lists {
+        if self.private_lists || self.excerpt {
             // The machine's own hooks around `update` would act on the machine (clean its cache,
             // tell a desktop): not wanted here.
             for hook in ["Pre-Invoke", "Post-Invoke", "Post-Invoke-Success"] {

@@ -249,6 +249,8 @@ fn a_misbehaving_gate_is_not_obeyed() {
                     warrant.iat -= 5000;
                     warrant.nbf -= 5000;
                     warrant.exp -= 5000;
+                    warrant.basis.approvers[0].at =
+                        warrant.basis.approvers[0].at.plus_seconds(-9000);
                 }));
             },
             "expired",
