@@ -14,6 +14,20 @@
     )
 )]
 
+/// Tries again on the new state when roster, policy or halts changed meanwhile. A macro, because
+/// the futures of async closures are not known to be `Send`.
+macro_rules! retried {
+    ($attempt:expr) => {{
+        let mut left = crate::RETRIES;
+        loop {
+            match $attempt.await {
+                Err(crate::GateError::Changed) if left > 0 => left -= 1,
+                done => break done,
+            }
+        }
+    }};
+}
+
 mod decide;
 mod error;
 pub mod fold;
@@ -115,17 +129,6 @@ impl Gate {
         let input = jws::signing_input(typ, GATE_KID, payload);
         jws::assemble(&input, &self.warrant_key.sign(input.as_bytes()).to_bytes())
     }
-}
-
-/// Tries again on the new state when roster, policy or halts changed meanwhile.
-async fn retried<T>(attempt: impl AsyncFn() -> Result<T, GateError>) -> Result<T, GateError> {
-    for _ in 0..RETRIES {
-        match attempt().await {
-            Err(GateError::Changed) => {}
-            done => return done,
-        }
-    }
-    attempt().await
 }
 
 /// How often an operation is tried again before its caller hears of it.

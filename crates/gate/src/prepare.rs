@@ -4,7 +4,7 @@ use crate::decide;
 use crate::error::GateError;
 use crate::propose::{load_change, load_proposal};
 use crate::state::{self, ExecutionRecord};
-use crate::{Frame, Gate, World, retried};
+use crate::{Frame, Gate, World};
 use countersign_domain::entry::Event;
 use countersign_domain::{ChangeId, ChangeState, ExecutionState, HostId, Proposal, Timestamp};
 use countersign_verify::Verified;
@@ -23,7 +23,7 @@ impl Gate {
         plan: String,
         now: Timestamp,
     ) -> Result<ChangeState, GateError> {
-        retried(async || self.prepared_once(host, change, plan.clone(), now).await).await
+        retried!(self.prepared_once(host, change, plan.clone(), now))
     }
 
     async fn prepared_once(
@@ -82,7 +82,7 @@ impl Gate {
         why: &str,
         now: Timestamp,
     ) -> Result<ChangeState, GateError> {
-        retried(async || self.unprepared_once(host, change, why, now).await).await
+        retried!(self.unprepared_once(host, change, why, now))
     }
 
     async fn unprepared_once(

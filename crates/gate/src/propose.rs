@@ -5,7 +5,7 @@ use crate::error::GateError;
 use crate::gather::{self, Gathered, Inputs};
 use crate::state::{self, ChangeRecord, RequestRecord};
 use crate::world::World;
-use crate::{Frame, Gate, keep_text, retried};
+use crate::{Frame, Gate, keep_text};
 use countersign_domain::entry::{Closing, Event};
 use countersign_domain::text::SaltedText;
 use countersign_domain::warrant::LogReference;
@@ -56,7 +56,7 @@ impl Gate {
         submission: Submission,
         now: Timestamp,
     ) -> Result<Proposed, GateError> {
-        retried(async || self.propose_once(agent, submission.clone(), now).await).await
+        retried!(self.propose_once(agent, submission.clone(), now))
     }
 
     async fn propose_once(

@@ -9,7 +9,7 @@ use crate::prepare::load_execution;
 use crate::propose::{load_change, load_proposal};
 use crate::state::{self, ChangeRecord, ExecutionRecord};
 use crate::world::World;
-use crate::{Frame, Gate, retried};
+use crate::{Frame, Gate};
 use countersign_domain::entry::{Entry, Event, LogEntry};
 use countersign_domain::lease::{Handover, Lease};
 use countersign_domain::roster::SignedRosterChange;
@@ -58,7 +58,7 @@ impl Gate {
         redemption: Redemption,
         now: Timestamp,
     ) -> Result<Handover, GateError> {
-        retried(async || self.redeem_once(redemption.clone(), now).await).await
+        retried!(self.redeem_once(redemption.clone(), now))
     }
 
     async fn redeem_once(

@@ -5,7 +5,7 @@ use crate::prepare::load_execution;
 use crate::propose::load_change;
 use crate::state::{self, ExecutionRecord};
 use crate::world::World;
-use crate::{Frame, Gate, retried};
+use crate::{Frame, Gate};
 use countersign_domain::entry::{Event, ExecutionClosing};
 use countersign_domain::receipt::Ending;
 use countersign_domain::warrant::Ground;
@@ -61,7 +61,7 @@ impl Gate {
         receipt: String,
         now: Timestamp,
     ) -> Result<ChangeState, GateError> {
-        retried(async || self.settle_once(host, change, receipt.clone(), now).await).await
+        retried!(self.settle_once(host, change, receipt.clone(), now))
     }
 
     async fn settle_once(

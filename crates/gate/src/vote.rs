@@ -4,7 +4,7 @@ use crate::error::GateError;
 use crate::propose::load_change;
 use crate::state::{self, ChangeRecord, SpentRecord};
 use crate::world::World;
-use crate::{Frame, Gate, keep_text, retried};
+use crate::{Frame, Gate, keep_text};
 use countersign_domain::decision::Decision;
 use countersign_domain::entry::Event;
 use countersign_domain::id::GroupId;
@@ -31,11 +31,7 @@ impl Gate {
         rationale: Option<SaltedText>,
         now: Timestamp,
     ) -> Result<ChangeState, GateError> {
-        retried(async || {
-            self.vote_once(change, signed.clone(), rationale.clone(), now)
-                .await
-        })
-        .await
+        retried!(self.vote_once(change, signed.clone(), rationale.clone(), now))
     }
 
     async fn vote_once(

@@ -12,6 +12,7 @@ use countersign_domain::{
 };
 use countersign_gate::view::ChangeView;
 use serde::Serialize;
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 /// The document.
@@ -153,30 +154,43 @@ pub(super) fn print(document: &Document, dir: &Path, dir_was_named: bool, human:
             .changes
             .iter()
             .filter(move |one| one.outcome == outcome)
+            .collect::<Vec<_>>()
+    };
+    // On the real machine nothing runs: the host only observes.
+    let standing = if document.plain_apt.is_some() {
+        "ran, or were tried, by themselves"
+    } else {
+        "would run by themselves"
     };
     let sections = [
-        (Some(Outcome::Allow), "run by themselves"),
-        (Some(Outcome::Ask), "wait for a human"),
+        (Some(Outcome::Allow), standing),
+        (Some(Outcome::Ask), "are for a human to decide"),
         (
             Some(Outcome::Escalate),
-            "were escalated: outside what the policy foresaw",
+            "escalated: outside what the policy foresaw",
         ),
-        (Some(Outcome::Deny), "were denied"),
-        (None, "could not be prepared"),
+        (Some(Outcome::Deny), "denied"),
+        (None, "without a decision"),
     ];
     for (outcome, words) in sections {
-        let count = of(outcome).count();
-        if count == 0 {
+        let changes = of(outcome);
+        if changes.is_empty() {
             continue;
         }
-        println!("\n{count} {words}");
+        println!("\n{} {words}", changes.len());
         if outcome == Some(Outcome::Allow) {
             println!(
                 "under the rules named, in policy version {} signed by {} at {signed_at}",
                 document.policy.version, human.name
             );
         }
-        println!("{}", table(of(outcome)));
+        println!("{}", table(&changes));
+        if changes.len() > ROWS_MAX {
+            println!(
+                "  … and {} more: see them with `change list`",
+                changes.len() - ROWS_MAX
+            );
+        }
     }
     if document.changes.is_empty() {
         println!(
@@ -194,13 +208,21 @@ pub(super) fn print(document: &Document, dir: &Path, dir_was_named: bool, human:
     next_commands(document, dir, dir_was_named);
 }
 
-fn table<'a>(changes: impl Iterator<Item = &'a ChangePart>) -> Table {
+/// Rows of one section that are printed; `change list` and `--json` have them all.
+const ROWS_MAX: usize = 20;
+/// How wide the table is where there is no terminal.
+const WIDTH: u16 = 140;
+
+fn table(changes: &[&ChangePart]) -> Table {
     let mut table = Table::new();
     table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(["change", "package", "from → to", "rule", "now", "why"]);
-    for change in changes {
+    if !std::io::stdout().is_terminal() {
+        table.set_width(WIDTH);
+    }
+    for change in changes.iter().take(ROWS_MAX) {
         let rules: Vec<_> = change.rules.iter().map(RuleId::as_str).collect();
         let from = change.from.as_deref().unwrap_or("–");
         table.add_row([
