@@ -171,7 +171,12 @@ impl Apt {
     ) -> Result<Vec<Result<Vec<Entry>, String>>, AptError> {
         let mut results: Vec<Result<Vec<Entry>, String>> = batch
             .iter()
-            .map(|_| Err("the limits on bytes and time were reached first".to_owned()))
+            .map(|_| {
+                Err(
+                    "the mirror does not answer, or the limits on bytes and time were reached"
+                        .to_owned(),
+                )
+            })
             .collect();
         for attempt in 0..CARRIERS_MAX {
             let mut chosen = Vec::new();

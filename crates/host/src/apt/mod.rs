@@ -120,6 +120,10 @@ impl Apt {
             "Dir::Cache \"{}/\";\nDir::Cache::pkgcache \"pkgcache.bin\";\nDir::Cache::srcpkgcache \"srcpkgcache.bin\";\n",
             cache.display()
         );
+        if self.config.private || self.excerpt {
+            // Even a simulation leaves a log of its planner, when root runs it.
+            text.push_str("Dir::Log::Planner \"/dev/null\";\nDir::Log::Solver \"/dev/null\";\n");
+        }
         if self.private_lists || self.excerpt {
             // The machine's own hooks around `update` would act on the machine (clean its cache,
             // tell a desktop): not wanted here.

@@ -7,7 +7,9 @@
     missing_docs
 )]
 
+mod command_line;
 mod gate;
 mod log;
 mod loop_end_to_end;
+mod private_lists;
 mod sandboxed;
