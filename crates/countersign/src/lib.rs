@@ -15,6 +15,7 @@ pub mod api;
 pub mod cli;
 pub mod client;
 pub mod deployment;
+pub mod evidence;
 pub mod quickstart;
 pub mod serve;
 pub mod signing;

@@ -132,7 +132,7 @@ impl Matter {
                 lines.extend(
                     authority_in_words(&policy)
                         .iter()
-                        .map(|line| format!("      {}", shown(line, 600))),
+                        .map(|line| format!("      {}", shown(line, 20_000))),
                 );
                 lines.push(format!(
                     "  Files: {}",

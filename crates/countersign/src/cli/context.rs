@@ -4,7 +4,7 @@ use super::{Failure, Global};
 use crate::client::{Client, Target};
 use crate::deployment::{TRIAL_KEY, default_dir};
 use crate::signing::{KeyQuery, Signer, SshKey, candidates, in_roster};
-use countersign_domain::{PersonId, Roster};
+use countersign_domain::{Digest, PersonId, Roster};
 use serde::Serialize;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -41,6 +41,12 @@ impl Context {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.target.dir
+    }
+
+    /// The genesis digest that was pinned on the command line.
+    #[must_use]
+    pub const fn genesis(&self) -> Option<Digest> {
+        self.target.genesis
     }
 
     /// The key that was named.

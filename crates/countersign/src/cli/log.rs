@@ -36,6 +36,8 @@ pub enum LogCommand {
         #[arg(long, requires = "rebuild")]
         apply: bool,
     },
+    /// Verify both logs whole: signatures, roots, order, quorums; offline, from a pinned genesis
+    Verify(super::verify::VerifyArguments),
     /// Write both logs as static C2SP folders
     Export {
         /// The folder
@@ -54,6 +56,7 @@ pub(super) fn run(context: &Context, command: LogCommand) -> Result<ExitCode, Fa
     match command {
         LogCommand::Show { log, from, count } => show(context, log, from, count.min(10_000))?,
         LogCommand::Fsck { rebuild, apply } => return fsck(context, rebuild, apply),
+        LogCommand::Verify(arguments) => return super::verify::run(context, &arguments),
         LogCommand::Export { out } => export(context, &out)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -21,6 +21,8 @@ mod roster_edit;
 mod serve;
 mod signed;
 mod statement;
+mod verify;
+mod why;
 mod witness;
 
 pub use context::Context;
@@ -94,6 +96,8 @@ enum Command {
     /// Changes: what agents asked for and what became of it
     #[command(subcommand)]
     Change(change::ChangeCommand),
+    /// Who decided a change, on what basis, when, and against which way back; with proofs
+    Why(why::WhyArguments),
     /// Approve a change (short for `change approve`)
     Approve(decide::DecideArguments),
     /// Refuse a change (short for `change refuse`)
@@ -168,6 +172,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Init(arguments) => init::run(context, arguments)?,
         Command::Serve(arguments) => serve::run(context, &arguments)?,
         Command::Change(command) => change::run(context, command)?,
+        Command::Why(arguments) => return why::run(context, &arguments),
         Command::Approve(arguments) => decide::approve(context, &arguments)?,
         Command::Refuse(arguments) => decide::refuse(context, &arguments)?,
         Command::Review(command) => review::run(context, command)?,

@@ -24,7 +24,7 @@ pub fn table<const N: usize>(
         table.add_row(row.map(|cell| shown(&cell, 400)));
     }
     if empty {
-        "none".to_owned()
+        format!("{}: none", head.first().copied().unwrap_or_default())
     } else {
         table.to_string()
     }
