@@ -267,21 +267,39 @@ impl Host {
             if self.prepares_only || self.refused.contains_key(&task.change) {
                 continue;
             }
-            match self.redeem(world, rng, task)? {
-                Redeemed::Executed => {
-                    summary.executed += 1;
-                    // What was observed before is no longer so.
-                    self.observed_at = None;
-                }
-                Redeemed::Refused => self.refused_just_now = true,
-                Redeemed::NotNow => {}
-            }
+            let redeemed = self.redeem(world, rng, task)?;
+            self.count(&mut summary, redeemed);
         }
-        for task in &work.unsettled {
+        let unsettled = if self.prepares_only {
+            &[][..]
+        } else {
+            &work.unsettled
+        };
+        for task in unsettled {
+            // The handover may have been lost on its way: the gate hands over the same one again.
+            if let Some(again) = self.lost_handover(task) {
+                let redeemed = self.redeem(world, rng, &again)?;
+                self.count(&mut summary, redeemed);
+                if redeemed == Redeemed::Executed {
+                    continue;
+                }
+            }
             summary.refused += usize::from(self.settle_unsettled(world, &work.redeem, task)?);
         }
         self.deliver(world)?;
         Ok(summary)
+    }
+
+    fn count(&mut self, summary: &mut Summary, redeemed: Redeemed) {
+        match redeemed {
+            Redeemed::Executed => {
+                summary.executed += 1;
+                // What was observed before is no longer so.
+                self.observed_at = None;
+            }
+            Redeemed::Refused => self.refused_just_now = true,
+            Redeemed::NotNow => {}
+        }
     }
 
     fn observation_due(&self, world: World<'_>) -> bool {
@@ -317,6 +335,9 @@ impl Host {
         let path = self.plan_path(&digest);
         durable::replace(&path, &canonical::to_bytes(&plan)?)
             .map_err(|source| WorkError::Io { path, source })?;
+        let path = self.planned_path(&task.change);
+        durable::replace(&path, digest.to_string().as_bytes())
+            .map_err(|source| WorkError::Io { path, source })?;
         let signed = self.key.sign(PLAN_TYP, &plan)?;
         self.client
             .prepared(self.caller(world), &task.change, &signed)?;
@@ -349,6 +370,13 @@ impl Host {
         .map_err(|error| error.to_string())?;
         let digest = canonical::digest(&plan).map_err(|error| error.to_string())?;
         Ok((plan, digest))
+    }
+
+    /// Holds the digest of the plan that was last made for a change. (An id may hold `/`.)
+    fn planned_path(&self, change: &ChangeId) -> PathBuf {
+        let name = Digest::of(change.as_str().as_bytes()).to_string();
+        let name = name.replace("sha256:", "");
+        self.config.state_dir.join("planned").join(name)
     }
 
     fn plan_path(&self, digest: &Digest) -> PathBuf {

@@ -158,6 +158,19 @@ impl Host {
         }
     }
 
+    /// The redemption to repeat for a warrant that is out and that this host never saw.
+    pub(super) fn lost_handover(&self, task: &Unsettled) -> Option<ToRedeem> {
+        let seen = self.journal.state().get(&task.warrant).is_some();
+        if seen || self.refused.contains_key(&task.change) {
+            return None;
+        }
+        let text = durable::read_bounded(&self.planned_path(&task.change), 200).ok()?;
+        Some(ToRedeem {
+            change: task.change.clone(),
+            plan: std::str::from_utf8(&text).ok()?.parse().ok()?,
+        })
+    }
+
     /// A warrant that the gate wants settled: one that this host has an end for is delivered again,
     /// one that it never acted on and will not is settled as never started.
     pub(super) fn settle_unsettled(

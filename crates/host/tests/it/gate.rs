@@ -1,6 +1,7 @@
 //! A gate for tests: real signatures, a real log, a real roster, real HTTP; it allows whatever it is
 //! told to, and can be told to misbehave.
 
+use crate::http::serve;
 use crate::log::{NoteKey, consistency, mth};
 use countersign_domain::entry::change_digest;
 use countersign_domain::jws::{LEASE_TYP, PROPOSAL_TYP, assemble, signing_input};
@@ -18,8 +19,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 pub fn key(name: &str) -> SigningKey {
@@ -67,6 +67,8 @@ pub struct State {
     pub observations: Vec<String>,
     pub halted: bool,
     pub receipts_fail: bool,
+    /// The next handover is lost on its way, after the warrant was logged.
+    pub lose_handover: bool,
     pub tamper_warrant: Option<TamperWarrant>,
     pub tamper_handover: Option<TamperHandover>,
     jti: u8,
@@ -185,6 +187,7 @@ impl Gate {
             observations: Vec::new(),
             halted: false,
             receipts_fail: false,
+            lose_handover: false,
             tamper_warrant: None,
             tamper_handover: None,
             jti: 0,
@@ -275,7 +278,9 @@ impl State {
         let redeem: Vec<_> = self
             .changes
             .iter()
-            .filter(|(_, change)| change.authorized)
+            .filter(|(_, change)| {
+                change.authorized && (change.warrant.is_none() || !change.receipts.is_empty())
+            })
             .map(|(id, change)| json!({"change": id, "plan": self.plan_digest(change), "until": self.now}))
             .collect();
         let unsettled: Vec<_> = self
@@ -386,7 +391,7 @@ impl State {
         serde_json::to_value(handover).unwrap()
     }
 
-    fn answer(&mut self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub fn answer(&mut self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let path = path.strip_prefix("/api/v1").unwrap();
         let segments: Vec<_> = path.trim_start_matches('/').split(['/', '?']).collect();
         let text = |name: &str| body[name].as_str().unwrap().to_owned();
@@ -415,6 +420,10 @@ impl State {
             }
             ("POST", ["changes", id, what]) => {
                 let id: ChangeId = id.parse().unwrap();
+                if *what == "redemptions" && std::mem::take(&mut self.lose_handover) {
+                    self.redeem(&id, body);
+                    return (503, json!({"title": "lost on its way"}));
+                }
                 if *what == "redemptions" {
                     return (200, self.redeem(&id, body));
                 }
@@ -434,34 +443,4 @@ impl State {
             other => panic!("{other:?}"),
         }
     }
-}
-
-fn serve(state: &Mutex<State>, stream: TcpStream) {
-    let mut reader = BufReader::new(stream);
-    let mut first = String::new();
-    reader.read_line(&mut first).unwrap();
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        let line = line.trim().to_ascii_lowercase();
-        if line.is_empty() {
-            break;
-        }
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
-    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let mut words = first.split(' ');
-    let (method, path) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-    let (status, answer) = state.lock().unwrap().answer(method, path, &body);
-    let answer = answer.to_string();
-    let _ = write!(
-        reader.into_inner(),
-        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}",
-        answer.len()
-    );
 }

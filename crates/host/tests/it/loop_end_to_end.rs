@@ -300,6 +300,19 @@ fn a_receipt_waits_until_the_gate_takes_it() {
     assert_eq!(here.receipt(&change).ending, Ending::Succeeded);
 }
 
+#[test]
+fn a_handover_lost_on_its_way_is_asked_for_again() {
+    let here = deployment(|_| {});
+    let change = here.authorized("cs-web", "1.1");
+    here.gate.state().lose_handover = true;
+    assert!(matches!(here.try_run(), Err(WorkError::Client(_))));
+    assert_eq!(here.place.version("cs-web").as_deref(), Some("1.0"));
+    let warrant = here.gate.change(&change).warrant;
+    assert_eq!(here.run().executed, 1);
+    assert_eq!(here.receipt(&change).ending, Ending::Succeeded);
+    assert_eq!(here.gate.change(&change).warrant, warrant);
+}
+
 /// What a crashed executor leaves behind: an intent, spent, without an end.
 fn crash(here: &Deployment, change: &ChangeId) {
     let plan: countersign_domain::PreparedPlan = {

@@ -9,6 +9,7 @@
 
 mod command_line;
 mod gate;
+mod http;
 mod log;
 mod loop_end_to_end;
 mod private_lists;
