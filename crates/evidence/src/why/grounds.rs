@@ -7,38 +7,45 @@ use countersign_domain::text::shown;
 use countersign_domain::time::in_words;
 use std::collections::BTreeMap;
 
-/// Facts of one source together; what is stale or missing says so.
+/// Facts of one source together; what is stale says so. What is missing is named in one row, with
+/// the first reason: each one's own stands in the JSON.
 pub(super) fn facts(basis: &Basis) -> Vec<String> {
     let mut groups: BTreeMap<(Freshness, String), Vec<String>> = BTreeMap::new();
+    let mut missing = Vec::new();
     for fact in &basis.facts {
-        let said = match fact.freshness {
-            Freshness::Fresh | Freshness::Stale => {
-                format!("{} {}", fact.name, shown(&fact.value, SHOWN_MAX))
-            }
-            Freshness::Missing => fact.name.clone(),
-        };
-        groups
-            .entry((fact.freshness, origin(fact)))
-            .or_default()
-            .push(said);
+        match fact.freshness {
+            Freshness::Fresh | Freshness::Stale => groups
+                .entry((fact.freshness, origin(fact)))
+                .or_default()
+                .push(format!("{} {}", fact.name, shown(&fact.value, SHOWN_MAX))),
+            Freshness::Missing => missing.push(fact),
+        }
     }
-    let rows = groups.into_iter().map(|((freshness, origin), said)| {
-        let word = match freshness {
-            Freshness::Fresh => "fresh",
-            Freshness::Stale => "STALE",
-            Freshness::Missing => "MISSING",
-        };
-        format!("{word:<7} {}  [{origin}]", said.join(", "))
-    });
-    rows.collect()
+    let mut rows: Vec<String> = groups
+        .into_iter()
+        .map(|((freshness, origin), said)| {
+            let word = match freshness {
+                Freshness::Fresh => "fresh",
+                Freshness::Stale => "STALE",
+                Freshness::Missing => "MISSING",
+            };
+            format!("{word:<7} {}  [{origin}]", said.join(", "))
+        })
+        .collect();
+    if let Some(first) = missing.first() {
+        let names: Vec<_> = missing.iter().map(|fact| fact.name.as_str()).collect();
+        rows.push(format!(
+            "MISSING {}  [{}: {}]",
+            names.join(", "),
+            shown(&first.source, 60),
+            shown(&first.value, 160)
+        ));
+    }
+    rows
 }
 
 fn origin(fact: &FactLine) -> String {
     let mut origin = shown(&fact.source, 60);
-    if fact.freshness == Freshness::Missing {
-        origin.push_str(": ");
-        origin.push_str(&shown(&fact.value, 100));
-    }
     if let Some(at) = fact.at {
         origin.push_str(&format!(", {}", time(at)));
     }

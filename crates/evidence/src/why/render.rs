@@ -310,9 +310,10 @@ fn claim(page: &mut Page, why: &Why) {
         Rationale::None => "the agent gave no reasons".to_owned(),
         Rationale::Erased => "the agent gave reasons, which are no longer kept".to_owned(),
         Rationale::Claimed(text) => {
+            // Its line ends are the agent's too; other control characters stay visible.
             format!(
                 "the agent's own words, unverified: \"{}\"",
-                shown(text, RATIONALE_SHOWN)
+                shown(&text.trim().replace('\n', " / "), RATIONALE_SHOWN)
             )
         }
     };
