@@ -1,5 +1,6 @@
 //! The plain page at `/` that lists changes, for the person at this machine: served to loopback
 //! peers only, under a loopback name only, so that no web site can read it by rebinding its name.
+//! What a proxy marks as forwarded is turned away; a proxy in front should pass on `/api/` alone.
 
 use super::{App, Problem, heavy};
 use crate::serve::Peer;
@@ -69,6 +70,15 @@ pub(super) async fn style() -> Response {
         .into_response()
 }
 
+/// What proxies add.
+const FORWARDED: [&str; 5] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-real-ip",
+];
+
 /// Only this machine, and only under a name of this machine.
 fn local(peer: Peer, headers: &HeaderMap) -> Result<(), Problem> {
     let refused = || {
@@ -79,6 +89,12 @@ fn local(peer: Peer, headers: &HeaderMap) -> Result<(), Problem> {
         )
         .hint("open http://localhost with the server's port, on the machine where it runs")
     };
+    if headers
+        .keys()
+        .any(|name| FORWARDED.contains(&name.as_str()))
+    {
+        return Err(refused());
+    }
     let host = headers
         .get(HOST)
         .and_then(|value| value.to_str().ok())

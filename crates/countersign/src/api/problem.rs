@@ -44,12 +44,12 @@ impl ProblemDocument {
 
 /// Why a request was not done.
 #[derive(Debug, Clone)]
-pub struct Problem(ProblemDocument);
+pub struct Problem(Box<ProblemDocument>);
 
 impl Problem {
     /// A problem; `word` says to machines which.
     pub fn new(status: StatusCode, word: &str, detail: impl Into<String>) -> Self {
-        Self(ProblemDocument {
+        Self(Box::new(ProblemDocument {
             kind: format!("{TYPES}{word}"),
             title: word.replace('-', " "),
             status: status.as_u16(),
@@ -57,7 +57,7 @@ impl Problem {
             hint: None,
             field: None,
             findings: Vec::new(),
-        })
+        }))
     }
 
     /// With what to do about it.
@@ -114,7 +114,7 @@ impl IntoResponse for Problem {
         // INVARIANT: every status above is a constant of `StatusCode`.
         let status =
             StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(self.0)).into_response();
+        let mut response = (status, Json(*self.0)).into_response();
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

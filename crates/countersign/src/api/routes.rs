@@ -70,10 +70,10 @@ pub fn routes() -> Vec<Route> {
         read("/api/v1/log/{log}/tile/{*tile}", Reader, get(logs::tile)),
         read("/api/v1/people", Operator, get(reading::people)),
         read("/api/v1/policy", Reader, get(reading::policy)),
-        read("/api/v1/inventory", Reader, get(reading::inventory)),
+        read("/api/v1/inventory", Operator, get(reading::inventory)),
         read("/api/v1/halts", Reader, get(reading::halts)),
-        read("/api/v1/alarms", Reader, get(reading::alarms)),
-        read("/api/v1/feeds", Reader, get(reading::feeds)),
+        read("/api/v1/alarms", Operator, get(reading::alarms)),
+        read("/api/v1/feeds", Operator, get(reading::feeds)),
         read("/api/v1/changes", Reader, get(agents::changes)),
         read("/api/v1/changes/{change}", Reader, get(agents::change)),
         read(

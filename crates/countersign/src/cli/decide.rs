@@ -11,6 +11,7 @@ use crate::api::wire::{Basis, StateAnswer, VoteBody};
 use crate::client::Client;
 use countersign_domain::decision::Decision;
 use countersign_domain::entry::change_digest;
+use countersign_domain::jws::take_apart;
 use countersign_domain::statement::{Subject, Vote};
 use countersign_domain::text::{SaltedText, shown};
 use countersign_domain::{ChangeId, Digest, PreparedPlan, Proposal, Roster, canonical};
@@ -37,6 +38,9 @@ pub struct Proven {
     pub decision: Decision,
     /// What the agent says for itself.
     pub rationale: Option<String>,
+    /// Why the agent's signature does not verify with the roster as it is now: the agent may have
+    /// been removed, or got another key, since.
+    pub unsigned: Option<String>,
 }
 
 pub(super) fn approve(context: &Context, arguments: &DecideArguments) -> Result<(), Failure> {
@@ -52,6 +56,12 @@ fn vote(context: &Context, arguments: &DecideArguments, vote: Vote) -> Result<()
     let roster = client.roster()?;
     let id = find(&client, &arguments.change)?.id;
     let proven = prove(&client, &roster, &id)?;
+    if let (Vote::Approve, Some(why)) = (vote, &proven.unsigned) {
+        return Err(
+            Failure::refused(format!("the agent's signature does not hold now: {why}"))
+                .hint("it can be refused; an agent that is in the roster has to ask again"),
+        );
+    }
     let (person, key) = context.person(&roster)?;
     let rationale = arguments
         .because
@@ -113,9 +123,8 @@ pub fn prove(client: &Client, roster: &Roster, change: &ChangeId) -> Result<Prov
             "change `{change}` has not been decided yet"
         )));
     };
-    let proposal = countersign_verify::proposal::verify(&basis.proposal, roster)
-        .map_err(|error| odd(&error.to_string()))?;
-    let proposal_digest = *proposal.digest();
+    let (proposal, proposal_digest, unsigned) = signed_proposal(&basis.proposal, roster)
+        .map_err(|error| odd(&format!("the proposal ({})", error.message)))?;
     if ChangeId::from_proposal(&proposal_digest) != *change {
         return Err(odd("the proposal is of another change"));
     }
@@ -135,11 +144,32 @@ pub fn prove(client: &Client, roster: &Roster, change: &ChangeId) -> Result<Prov
     let rationale = basis.rationale;
     Ok(Proven {
         digest,
-        proposal: proposal.into_inner(),
+        proposal,
         plans: basis.plans,
         decision,
         rationale,
+        unsigned,
     })
+}
+
+/// The proposal, its digest, and why its signature does not verify, where it does not. Whatever the
+/// signature says, the digest binds these bytes to the change.
+fn signed_proposal(
+    jws: &str,
+    roster: &Roster,
+) -> Result<(Proposal, Digest, Option<String>), Failure> {
+    match countersign_verify::proposal::verify(jws, roster) {
+        Ok(verified) => {
+            let digest = *verified.digest();
+            Ok((verified.into_inner(), digest, None))
+        }
+        Err(error) => {
+            let parts = take_apart(jws).map_err(|form| Failure::refused(form.to_string()))?;
+            let proposal = canonical::from_bytes(&parts.payload)?;
+            let digest = Digest::of(&parts.payload);
+            Ok((proposal, digest, Some(error.to_string())))
+        }
+    }
 }
 
 /// The exact effect, and, last and labelled, what the agent says for itself.
@@ -181,6 +211,12 @@ pub fn effect(proven: &Proven) -> String {
                     .map(|limit| format!("      the host says: {}", shown(limit, 300))),
             );
         }
+    }
+    if let Some(why) = &proven.unsigned {
+        lines.push(format!(
+            "  The agent's signature does not hold now: {}",
+            shown(why, 300)
+        ));
     }
     lines.push("  Why you are asked:".to_owned());
     for reason in &proven.decision.reasons {

@@ -133,12 +133,17 @@ fn fsck(context: &Context, rebuild: bool, apply: bool) -> Result<ExitCode, Failu
             .iter()
             .map(|problem| format!("PROBLEM: {}", shown(problem, 500))),
     );
-    let mut answer = json!({
-        "authorizations": {"size": report.logs.authorizations.size, "root": report.logs.authorizations.root},
-        "recommendations": {"size": report.logs.recommendations.size, "root": report.logs.recommendations.root},
-        "blobs": report.blobs,
-        "problems": report.problems,
-    });
+    let mut rebuild_answer = Value::Null;
+    let answer = |rebuild: Value, sound: bool| {
+        json!({
+            "sound": sound,
+            "rebuild": rebuild,
+            "authorizations": {"size": report.logs.authorizations.size, "root": report.logs.authorizations.root},
+            "recommendations": {"size": report.logs.recommendations.size, "root": report.logs.recommendations.root},
+            "blobs": report.blobs,
+            "problems": report.problems,
+        })
+    };
     if rebuild {
         let mode = if apply { Apply::Yes } else { Apply::No };
         let rebuilt = countersign_store::rebuild::<FoldError>(&database, mode, &mut fold::apply)
@@ -168,10 +173,9 @@ fn fsck(context: &Context, rebuild: bool, apply: bool) -> Result<ExitCode, Failu
             lines.push("the rebuilt projections are in place".to_owned());
         }
         sound = sound && (differences.is_empty() || rebuilt.applied);
-        answer["rebuild"] = json!({"entries": rebuilt.entries, "differences": differences, "applied": rebuilt.applied});
+        rebuild_answer = json!({"entries": rebuilt.entries, "differences": differences, "applied": rebuilt.applied});
     }
-    answer["sound"] = json!(sound);
-    context.answer(&answer, |_| lines.join("\n"))?;
+    context.answer(&answer(rebuild_answer, sound), |_| lines.join("\n"))?;
     Ok(if sound {
         ExitCode::SUCCESS
     } else {

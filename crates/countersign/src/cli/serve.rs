@@ -11,7 +11,7 @@ pub struct ServeArguments {
     /// Where to listen [default: as in deployment.toml]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Let other machines reach it; TLS is up to a proxy in front
+    /// Let other machines reach it; TLS is up to a proxy in front, which should pass on `/api/` alone
     #[arg(long)]
     allow_remote: bool,
 }

@@ -113,6 +113,9 @@ impl Server {
                 process: std::process::id(),
             };
             file.write(deployment.dir())?;
+        } else {
+            // Whoever holds the store is the only server: a file that is there is an old one.
+            ServerFile::remove(deployment.dir());
         }
         let deployment = Arc::new(deployment);
         let app = App::new(&deployment);

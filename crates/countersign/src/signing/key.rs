@@ -164,11 +164,9 @@ impl SshKey {
     }
 }
 
+/// RSA goes through `ssh-keygen` as well: the library's RSA is not constant-time.
 const fn can_hold(algorithm: &Algorithm) -> bool {
-    matches!(
-        algorithm,
-        Algorithm::Ed25519 | Algorithm::Ecdsa { .. } | Algorithm::Rsa { .. }
-    )
+    matches!(algorithm, Algorithm::Ed25519 | Algorithm::Ecdsa { .. })
 }
 
 fn read(path: &Path) -> std::io::Result<String> {

@@ -122,8 +122,9 @@ fn a_malformed_proposal_names_the_field_and_writes_nothing() {
         assert!((400..500).contains(&status), "{field}: {status} {answer}");
         assert_eq!(answer["field"], json!(field), "{answer}");
     }
-    let large = "x".repeat(5 * 1024 * 1024);
-    let (status, answer) = app.post("proposals", Some(&token), &json!({"proposal": large}));
+    let large = "x".repeat(20 * 1024);
+    let path = "changes/chg-0000000000000000/unprepared";
+    let (status, answer) = app.post(path, Some(&app.host_token()), &json!({"why": large}));
     assert_eq!(
         (status, &answer["field"]),
         (413, &json!("body")),

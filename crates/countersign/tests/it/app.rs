@@ -1,7 +1,6 @@
 //! A server in this process on a data directory of its own, with invented people and fresh keys.
 
 use countersign::ambient;
-use countersign::client::{Client, Target};
 use countersign::deployment::{Deployment, Founding, NewPerson};
 use countersign::serve::{Reach, Running, Server};
 use countersign::signing::{Signer, SshKey};
@@ -93,14 +92,6 @@ impl TestApp {
 
     pub fn url(&self, path: &str) -> String {
         format!("{}/api/v1/{path}", self.running.as_ref().unwrap().url())
-    }
-
-    pub fn client(&self) -> Client {
-        let target = Target {
-            dir: self.dir(),
-            ..Target::default()
-        };
-        Client::connect(&target).unwrap()
     }
 
     pub fn gate(&self) -> &countersign_gate::Gate {

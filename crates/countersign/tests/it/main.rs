@@ -9,3 +9,12 @@
 
 mod api;
 mod app;
+mod changes;
+mod cli;
+mod deployments;
+mod page;
+mod policies;
+mod program;
+mod rosters;
+mod signatures;
+mod witnesses;
