@@ -15,6 +15,7 @@ mod deployments;
 mod page;
 mod policies;
 mod program;
+mod quickstart;
 mod rosters;
 mod signatures;
 mod witnesses;
