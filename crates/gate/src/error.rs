@@ -88,9 +88,6 @@ pub enum Withheld {
     /// The plan has expired.
     #[error("the host's plan has expired; the host dropped out of the change")]
     PlanStale,
-    /// The roster's witnesses have not cosigned the checkpoint.
-    #[error("the checkpoint lacks witness cosignatures; check that the witness runs")]
-    Unwitnessed,
 }
 
 impl Withheld {
@@ -104,7 +101,6 @@ impl Withheld {
             Self::Halted => "halted",
             Self::Settled(_) => "settled",
             Self::PlanStale => "plan-stale",
-            Self::Unwitnessed => "unwitnessed",
         }
     }
 }

@@ -4,10 +4,11 @@ use crate::Gate;
 use crate::decide::{self, DecisionPreview};
 use crate::error::GateError;
 use crate::gather::{self, Inputs};
+use crate::prepare::load_execution;
 use crate::propose::{load_change, load_proposal};
 use crate::redeem::roster_changes;
 use crate::state::{
-    self, AlarmRecord, ChangeRecord, ExecutionRecord, HostRecord, PendingRecord, Record,
+    self, AlarmRecord, ChangeRecord, ExecutionRecord, HostRecord, PendingRecord, Record, WorkRecord,
 };
 use countersign_domain::decision::{Duties, Outcome, Reason};
 use countersign_domain::facts::Fact;
@@ -231,13 +232,8 @@ impl Gate {
     /// # Errors
     /// When storage fails.
     pub fn work(&self, host: &HostId) -> Result<Work, GateError> {
-        let states = [
-            ChangeState::Preparing.as_str(),
-            ChangeState::Authorized.as_str(),
-            ChangeState::Running.as_str(),
-        ];
         let query = DocumentQuery {
-            states: &states,
+            key_prefix: Some(&WorkRecord::key_prefix(host)),
             ..Default::default()
         };
         self.store.read(|view| {
@@ -246,12 +242,11 @@ impl Gate {
                 redeem: Vec::new(),
                 unsettled: Vec::new(),
             };
-            for document in view.documents(ChangeRecord::KIND, &query)? {
-                let record: ChangeRecord = state::parse(&document)?;
-                let key = ExecutionRecord::key_of(&record.id, host);
-                if let Some(execution) = state::load::<ExecutionRecord>(view, &key)? {
-                    add_work(view, &mut work, &record, &execution)?;
-                }
+            for document in view.documents(WorkRecord::KIND, &query)? {
+                let open: WorkRecord = state::parse(&document)?;
+                let record = load_change(view, &open.change)?;
+                let execution = load_execution(view, &open.change, host)?;
+                add_work(view, &mut work, &record, &execution)?;
             }
             Ok(work)
         })
@@ -404,7 +399,8 @@ fn add_work(
                     .map(|authorization| authorization.until),
             });
         }
-        (_, ExecutionState::Issued | ExecutionState::Started) => {
+        // Of what nobody knows the outcome, the host's journal may.
+        (_, ExecutionState::Issued | ExecutionState::Started | ExecutionState::Unknown) => {
             if let Some(warrant) = &execution.warrant {
                 work.unsettled.push(UnsettledWork {
                     change: record.id.clone(),

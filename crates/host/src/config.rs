@@ -62,7 +62,7 @@ pub struct Config {
     pub host: HostId,
     /// The deployment it belongs to.
     pub deployment: DeploymentId,
-    /// Digest of the roster's first change, pinned out of band (`countersign roster genesis`).
+    /// Digest of the roster's first change, pinned out of band (`countersign roster show` on the gate's side).
     pub genesis: Digest,
     /// The gate: `https://…`, or `http://` on loopback.
     pub server: String,

@@ -118,7 +118,7 @@ pub fn enroll(config: &Config, seed: [u8; 32], keep_key: bool) -> Result<Enrolle
         roster_version: seen.roster().version,
         admitted: seen.roster().hosts.get(&config.host) == Some(&public_key),
         command: format!(
-            "countersign roster add-host {} --key {public_key}",
+            "countersign roster add-host {} --public-key {public_key}",
             config.host
         ),
         public_key,

@@ -244,7 +244,7 @@ impl Host {
             return Err(WorkError::NotAdmitted {
                 version: self.seen.roster().version,
                 command: format!(
-                    "countersign roster add-host {} --key {}",
+                    "countersign roster add-host {} --public-key {}",
                     self.config.host,
                     self.key.public_key()
                 ),

@@ -78,10 +78,18 @@ pub struct Permit {
     log_index: u64,
     checkpoint: Checkpoint,
     halt_epoch: u64,
+    start_before: Timestamp,
     approvals: Vec<VerifiedStatement>,
 }
 
 impl Permit {
+    /// The last moment at which the gate's answer is fresh enough to start on (invariant 11): an
+    /// executor checks it again when it journals its intent.
+    #[must_use]
+    pub const fn start_before(&self) -> Timestamp {
+        self.start_before
+    }
+
     /// The warrant.
     #[must_use]
     pub const fn warrant(&self) -> &VerifiedWarrant {
@@ -135,6 +143,7 @@ pub fn verify(handover: &Handover, view: &HostView<'_>) -> Result<Permit, Refusa
         log_index: proven.index,
         checkpoint: proven.checkpoint,
         halt_epoch: lease.halt_epoch,
+        start_before: lease.at.plus_seconds(lease_seconds_max(view.pins)),
         approvals,
     })
 }
@@ -265,6 +274,11 @@ fn check_consistent(
     .map_err(|problem| split(problem.into()))
 }
 
+/// How old the gate's answer may be, in seconds, whatever the pins say.
+fn lease_seconds_max(pins: &HostPins) -> i64 {
+    pins.lease_seconds_max.clamp(0, LEASE_SECONDS_MAX)
+}
+
 /// The gate answered this host's own nonce just now (invariant 11).
 fn check_lease(
     handover: &Handover,
@@ -283,7 +297,7 @@ fn check_lease(
         }
     }
     let age_ms = view.now.unix_millis() - lease.at.unix_millis();
-    let max_ms = view.pins.lease_seconds_max.clamp(0, LEASE_SECONDS_MAX) * 1000;
+    let max_ms = lease_seconds_max(view.pins) * 1000;
     let ahead_ms = view.pins.clock_skew_seconds_max.clamp(0, SKEW_SECONDS_MAX) * 1000;
     if age_ms > max_ms {
         return Err(Refusal::LeaseAge { age_ms, max_ms });

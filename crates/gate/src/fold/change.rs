@@ -3,8 +3,8 @@
 use super::deployment::spend;
 use super::{FoldError, required};
 use crate::state::{
-    self, AuthorizationRecord, ChangeRecord, ExecutionRecord, RequestRecord, ReviewRecord,
-    RosterRecord, SettlementRecord, VoteRecord, WarrantRecord,
+    self, AuthorizationRecord, ChangeRecord, ExecutionRecord, Record, RequestRecord, ReviewRecord,
+    RosterRecord, SettlementRecord, VoteRecord, WarrantRecord, WorkRecord,
 };
 use crate::world;
 use countersign_domain::change::ChangeEvent;
@@ -31,7 +31,7 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
             execution.plan_digest = Some(canonical::digest(&plan)?);
             execution.plan = Some(plan);
             execution.unprepared = None;
-            Ok(state::save(tx, &execution)?)
+            save_execution(tx, &execution)
         }
         Event::Unprepared { change, host, why } => {
             let mut execution = execution(tx, index, change, host)?;
@@ -39,7 +39,7 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
             execution.plan = None;
             execution.plan_digest = None;
             execution.unprepared = Some(why.clone());
-            Ok(state::save(tx, &execution)?)
+            save_execution(tx, &execution)
         }
         Event::Decided { .. } => decided(tx, index, entry),
         Event::Voted {
@@ -98,7 +98,7 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
             let mut execution = execution(tx, index, change, host)?;
             execution.state = execution.state.next(ExecutionEvent::Start)?;
             execution.started_at = Some(notice.started_at);
-            Ok(state::save(tx, &execution)?)
+            save_execution(tx, &execution)
         }
         Event::Settled { .. } => settled(tx, index, entry),
         Event::ExecutionClosed {
@@ -115,7 +115,7 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
             };
             execution.state = execution.state.next(event)?;
             execution.closed = Some((*closing, why.clone()));
-            state::save(tx, &execution)?;
+            save_execution(tx, &execution)?;
             if *closing != ExecutionClosing::Unknown {
                 tx.unreserve(change, Some(host))?;
             }
@@ -193,7 +193,7 @@ pub(super) fn warrant(tx: &mut dyn Write, index: u64, jws: &str) -> Result<(), F
         issued_at: Timestamp::from_unix_seconds(warrant.iat),
         expires_at: Timestamp::from_unix_seconds(warrant.exp),
     });
-    state::save(tx, &execution)?;
+    save_execution(tx, &execution)?;
     let mut record: ChangeRecord = required(tx, index, warrant.txn.as_str())?;
     if record.state == ChangeState::Authorized {
         advance(&mut record, ChangeEvent::Redeem)?;
@@ -281,7 +281,7 @@ fn proposed(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), FoldErr
             settlement: None,
             closed: None,
         };
-        state::save(tx, &execution)?;
+        save_execution(tx, &execution)?;
     }
     let request = RequestRecord {
         agent: agent.clone(),
@@ -367,7 +367,7 @@ fn settled(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), FoldErro
         ended_at: receipt.ended_at,
         notes: receipt.notes.clone(),
     });
-    state::save(tx, &execution)?;
+    save_execution(tx, &execution)?;
     match receipt.ending {
         Ending::Succeeded | Ending::Failed | Ending::RolledBack => {
             tx.release(change, Some(host), entry.at)?;
@@ -472,9 +472,30 @@ fn finish(tx: &mut dyn Write, record: &mut ChangeRecord) -> Result<(), FoldError
         record.due_at = None;
         if record.state != ChangeState::Reviewed {
             tx.unreserve(&record.id, None)?;
+            for host in record.waves.iter().flatten() {
+                tx.remove_document(WorkRecord::KIND, &WorkRecord::key_of(host, &record.id))?;
+            }
         }
     }
     Ok(state::save(tx, record)?)
+}
+
+/// Saves an execution; while it is open, its host has it among its work.
+fn save_execution(tx: &mut dyn Write, execution: &ExecutionRecord) -> Result<(), FoldError> {
+    let work = WorkRecord {
+        host: execution.host.clone(),
+        change: execution.change.clone(),
+        opened: execution.opened,
+    };
+    if execution.state.is_final() {
+        tx.remove_document(
+            WorkRecord::KIND,
+            &WorkRecord::key_of(&work.host, &work.change),
+        )?;
+    } else {
+        state::save(tx, &work)?;
+    }
+    Ok(state::save(tx, execution)?)
 }
 
 fn execution(

@@ -227,6 +227,41 @@ impl Record for ExecutionRecord {
     }
 }
 
+/// That a host still has something to do for a change: its open executions, found by host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkRecord {
+    /// The host.
+    pub host: HostId,
+    /// The change.
+    pub change: ChangeId,
+    /// The entry that opened the change.
+    pub opened: u64,
+}
+
+impl WorkRecord {
+    /// Keys of all work of a host start with this.
+    #[must_use]
+    pub fn key_prefix(host: &HostId) -> String {
+        format!("{host} ")
+    }
+
+    /// The key of one.
+    #[must_use]
+    pub fn key_of(host: &HostId, change: &ChangeId) -> String {
+        format!("{host} {change}")
+    }
+}
+
+impl Record for WorkRecord {
+    const KIND: &'static str = "work";
+    fn key(&self) -> String {
+        Self::key_of(&self.host, &self.change)
+    }
+    fn order(&self) -> u64 {
+        self.opened
+    }
+}
+
 /// What an idempotency key stood for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestRecord {

@@ -202,3 +202,32 @@ fn a_receipt_is_taken_once_and_a_different_one_raises_an_alarm() {
         Err(GateError::Unproven(_))
     ));
 }
+
+#[test]
+fn a_host_is_told_what_it_has_to_do_and_nothing_that_is_over() {
+    let mut world = World::new(&["web-1", "web-2"]);
+    let work = |world: &World| {
+        let work = world.gate.work(&host("web-1")).unwrap();
+        (work.prepare.len(), work.redeem.len(), work.unsettled.len())
+    };
+    let prepared = world
+        .submit(&world.proposal("curl", &[&["web-1"]]))
+        .unwrap()
+        .change;
+    let authorized = world.prepared("openssl", &[&["web-1"]]);
+    world.prepared("postgresql-15", &[&["web-1"]]);
+    world.prepared("openssl", &[&["web-2"]]);
+    assert_eq!(work(&world), (1, 1, 0));
+    block_on(
+        world
+            .gate
+            .unprepared(&host("web-1"), &prepared, "no", world.now),
+    )
+    .unwrap();
+    world.redeem(&authorized.id, "web-1").unwrap();
+    assert_eq!(work(&world), (0, 0, 1));
+    // Past its end nobody knows, so its host is asked again; what expired is over.
+    world.now = world.now.plus_seconds(30 * 86_400);
+    block_on(world.gate.sweep(world.now)).unwrap();
+    assert_eq!(work(&world), (0, 0, 1));
+}

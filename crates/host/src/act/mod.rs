@@ -123,7 +123,12 @@ impl Executor<'_> {
             let used = crate::journal::StateError::Used(settling.warrant);
             return Err(JournalError::from(used).into());
         }
-        let reasons = self.reasons_not_to_start(permit, plan, &transitions, &reverse)?;
+        let mut reasons = self.reasons_not_to_start(permit, plan, &transitions, &reverse)?;
+        // INVARIANT (a human can stop it at any moment): hashing and rehearsing took time, in which
+        // somebody may have.
+        if reasons.is_empty() && (self.clock)() > permit.start_before() {
+            reasons.push("the gate's answer is too old to start on; propose it again".into());
+        }
         if !reasons.is_empty() {
             for reason in &reasons {
                 self.progress.line(format!("not started: {reason}"));

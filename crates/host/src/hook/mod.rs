@@ -88,7 +88,7 @@ pub fn run(config: Result<Config, String>, mode: Mode, now: Timestamp) -> bool {
     match mode {
         Mode::Observe => eprintln!("countersign (observing): not covered by a warrant: {why}"),
         Mode::Enforce => eprintln!(
-            "countersign: refused, nothing was changed: {why}\n  hint: changes on this host need a warrant; propose them (`countersign propose`), or ask who may approve them"
+            "countersign: refused, nothing was changed: {why}\n  hint: changes on this host need a warrant; let an agent propose them, or ask the people who run the gate"
         ),
     }
     passes

@@ -43,7 +43,7 @@ fn a_host_is_enrolled_runs_and_tells_its_status() {
     let key = out(&enrolled).trim().to_owned();
     assert_eq!(key.len(), 64);
     assert!(err(&enrolled).contains(&format!(
-        "countersign roster add-host sandbox-1 --key {key}"
+        "countersign roster add-host sandbox-1 --public-key {key}"
     )));
     let again = host(&place, &["enroll"]);
     assert!(err(&again).contains("--keep-key"), "{}", err(&again));

@@ -399,7 +399,7 @@ fn a_host_that_is_not_admitted_says_what_to_type() {
     let error = host.run_once(world(), &mut rand::rngs::StdRng::seed_from_u64(1));
     let error = error.unwrap_err().to_string();
     assert!(
-        error.contains("countersign roster add-host sandbox-1 --key"),
+        error.contains("countersign roster add-host sandbox-1 --public-key"),
         "{error}"
     );
 }
