@@ -82,7 +82,7 @@ fn vote(context: &Context, arguments: &DecideArguments, vote: Vote) -> Result<()
         context,
         &signer,
         subject,
-        &effect(&proven),
+        &effect(&proven, false),
         false,
         ambient::now(),
     )?;
@@ -172,12 +172,18 @@ fn signed_proposal(
     }
 }
 
-/// The exact effect, and, last and labelled, what the agent says for itself.
+/// The exact effect, and, last and labelled, what the agent says for itself. `ran` says that it is
+/// looked at afterwards.
 #[must_use]
-pub fn effect(proven: &Proven) -> String {
+pub fn effect(proven: &Proven, ran: bool) -> String {
     let proposal = &proven.proposal;
     let mut lines = vec![format!(
-        "  What would happen, as agent `{}` asked and each host prepared:",
+        "  What {}, as agent `{}` asked and each host prepared:",
+        if ran {
+            "was allowed to happen"
+        } else {
+            "would happen"
+        },
         proposal.agent
     )];
     for (number, wave) in proposal.waves.iter().enumerate() {
@@ -218,7 +224,12 @@ pub fn effect(proven: &Proven) -> String {
             shown(why, 300)
         ));
     }
-    lines.push("  Why you are asked:".to_owned());
+    let why = if ran {
+        "  Why it could run:"
+    } else {
+        "  Why you are asked:"
+    };
+    lines.push(why.to_owned());
     for reason in &proven.decision.reasons {
         let rule = reason
             .rule

@@ -77,7 +77,7 @@ fn review(context: &Context, arguments: &ReviewArguments, verdict: Verdict) -> R
     let details = format!(
         "{}\n\n{}",
         super::render::change(&view, now),
-        effect(&proven)
+        effect(&proven, true)
     );
     let statement = show_and_sign(
         context,

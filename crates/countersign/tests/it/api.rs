@@ -13,6 +13,58 @@ fn filled(path: &str) -> String {
         .replace("{*tile}", "0/000.p/1")
 }
 
+/// Who may call what, written a second time: a change of either has to be meant.
+const MATRIX: &[(&str, Access)] = &[
+    ("GET /", Access::Public),
+    ("GET /static/style.css", Access::Public),
+    ("GET /api/v1/deployment", Access::Public),
+    ("GET /api/v1/roster", Access::Public),
+    ("GET /api/v1/log/{log}/checkpoint", Access::Public),
+    ("GET /api/v1/log/{log}/tile/{*tile}", Access::Reader),
+    ("GET /api/v1/people", Access::Operator),
+    ("GET /api/v1/policy", Access::Reader),
+    ("GET /api/v1/inventory", Access::Operator),
+    ("GET /api/v1/halts", Access::Reader),
+    ("GET /api/v1/alarms", Access::Operator),
+    ("GET /api/v1/feeds", Access::Operator),
+    ("GET /api/v1/changes", Access::Reader),
+    ("GET /api/v1/changes/{change}", Access::Reader),
+    ("GET /api/v1/changes/{change}/basis", Access::Operator),
+    ("GET /api/v1/changes/{change}/preview", Access::Reader),
+    ("GET /api/v1/findings", Access::Agent),
+    ("POST /api/v1/proposals", Access::Agent),
+    ("POST /api/v1/changes/{change}/withdrawals", Access::Agent),
+    ("POST /api/v1/hosts/{host}/observations", Access::Host),
+    ("GET /api/v1/hosts/{host}/work", Access::Host),
+    ("GET /api/v1/work", Access::Host),
+    ("POST /api/v1/changes/{change}/plans", Access::Host),
+    ("POST /api/v1/changes/{change}/unprepared", Access::Host),
+    ("POST /api/v1/changes/{change}/redemptions", Access::Host),
+    ("POST /api/v1/changes/{change}/started", Access::Host),
+    ("POST /api/v1/changes/{change}/receipts", Access::Host),
+    ("POST /api/v1/changes/{change}/votes", Access::Signature),
+    ("POST /api/v1/changes/{change}/reviews", Access::Signature),
+    ("POST /api/v1/halts", Access::Signature),
+    ("POST /api/v1/resumptions", Access::Signature),
+    ("POST /api/v1/policy", Access::Signature),
+    ("POST /api/v1/roster", Access::Signature),
+    ("POST /api/v1/inventory", Access::Signature),
+    ("POST /api/v1/feeds", Access::Operator),
+];
+
+#[test]
+fn the_table_of_endpoints_is_as_reviewed() {
+    let found: Vec<_> = routes()
+        .iter()
+        .map(|route| (format!("{} {}", route.method, route.path), route.access))
+        .collect();
+    let reviewed: Vec<_> = MATRIX
+        .iter()
+        .map(|(place, access)| ((*place).to_owned(), *access))
+        .collect();
+    assert_eq!(found, reviewed);
+}
+
 /// Every endpoint, called by nobody and by everybody whom it does not serve.
 #[test]
 fn every_endpoint_turns_away_whom_it_does_not_serve() {

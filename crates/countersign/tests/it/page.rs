@@ -34,5 +34,8 @@ fn only_loopback_names_are_served() {
     ] {
         assert!(raw(&app, host, "/").starts_with("HTTP/1.1 403"), "{host}");
     }
+    // A proxy on this machine that keeps no secret of it.
+    let forwarded = raw(&app, "localhost\r\nX-Forwarded-For: 192.0.2.1", "/");
+    assert!(forwarded.starts_with("HTTP/1.1 403"), "{forwarded}");
     assert!(raw(&app, "localhost", "/static/style.css").contains("prefers-color-scheme: dark"));
 }
