@@ -12,6 +12,7 @@
 
 pub mod ambient;
 pub mod api;
+pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod deployment;

@@ -51,7 +51,9 @@ pub(super) fn run(
         let started = Instant::now();
         let tasks: Vec<_> = connections
             .into_iter()
-            .map(|connection| tokio::spawn(client(connection, Arc::clone(&work), Arc::clone(&next))))
+            .map(|connection| {
+                tokio::spawn(client(connection, Arc::clone(&work), Arc::clone(&next)))
+            })
             .collect();
         let mut all = Done::default();
         for task in tasks {

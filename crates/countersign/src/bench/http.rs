@@ -4,16 +4,19 @@
 
 use std::io;
 use std::net::SocketAddr;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Bytes that are read at a time.
+const CHUNK_BYTES: usize = 16 * 1024;
+
 /// A connection.
 pub(super) struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
+    chunk: Box<[u8]>,
 }
 
 /// An answer.
@@ -34,13 +37,14 @@ impl Connection {
         stream.set_nodelay(true)?;
         Ok(Self {
             stream,
-            received: Vec::with_capacity(16 * 1024),
+            received: Vec::with_capacity(CHUNK_BYTES),
+            chunk: vec![0; CHUNK_BYTES].into(),
         })
     }
 
     /// Sends a request and waits for its answer.
     pub(super) async fn exchange(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
-        self.stream.write_all(request).await?;
+        self.send(request).await?;
         self.received.clear();
         let head = loop {
             if let Some(head) = head(&self.received)? {
@@ -66,10 +70,32 @@ impl Connection {
         if self.received.len() > ANSWER_BYTES_MAX {
             return Err(wrong("an answer that is too long"));
         }
-        match self.stream.read_buf(&mut self.received).await? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(()),
+        loop {
+            self.stream.readable().await?;
+            match self.stream.try_read(&mut self.chunk) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(bytes) => {
+                    self.received.extend(self.chunk.iter().take(bytes));
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
         }
+    }
+
+    async fn send(&self, request: &[u8]) -> io::Result<()> {
+        let mut left = request;
+        while !left.is_empty() {
+            match self.stream.try_write(left) {
+                Ok(bytes) => left = left.get(bytes..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.stream.writable().await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 

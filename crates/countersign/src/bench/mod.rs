@@ -148,10 +148,7 @@ fn measure(arguments: &Arguments) -> Result<Report, BenchError> {
 fn scratch(arguments: &Arguments) -> Result<tempfile::TempDir, BenchError> {
     /// `TMPFS_MAGIC` of statfs(2).
     const TMPFS: u64 = 0x0102_1994;
-    let parent = arguments
-        .scratch
-        .clone()
-        .unwrap_or_else(std::env::temp_dir);
+    let parent = arguments.scratch.clone().unwrap_or_else(std::env::temp_dir);
     let system = rustix::fs::statfs(&parent).map_err(failed("looking at the scratch folder"))?;
     // The field's width and sign differ between architectures.
     if u64::try_from(system.f_type).is_ok_and(|kind| kind == TMPFS) {

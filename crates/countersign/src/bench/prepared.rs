@@ -61,67 +61,74 @@ pub(super) fn sign(
     agents
         .zip(hosts)
         .take(count)
-        .map(|(((agent, agent_key), agent_token), ((host, host_key), host_token))| {
-            let proposal = Proposal {
-                v: 1,
-                deployment: fleet.deployment.clone(),
-                agent: agent.clone(),
-                nonce: ambient::nonce(),
-                proposed_at: now,
-                path: RemediationPath::Patch,
-                category: Category::OsSecurity,
-                waves: vec![vec![host.clone()]],
-                packages: vec![PackageRequest {
-                    name: fleet.upgrade.name.clone(),
-                    architecture: fleet.upgrade.architecture.clone(),
-                    from: Some(fleet.upgrade.from.clone()),
-                    to: fleet.upgrade.to.clone(),
-                }],
-                checks: Vec::new(),
-                recipe: None,
-                rollback: RollbackPlan::ReverseTransitions,
-                claims: Claims::default(),
-                rationale: None,
-            };
-            let digest = canonical::digest(&proposal).map_err(failed("a proposal"))?;
-            let plan = PreparedPlan {
-                v: 1,
-                deployment: fleet.deployment.clone(),
-                host: host.clone(),
-                proposal: digest,
-                prepared_at: now,
-                expires_at: now.plus_seconds(3600),
-                steps: vec![step(&fleet.upgrade)],
-                checks: Vec::new(),
-                definitions: Digest::of(PACKAGE.as_bytes()),
-                limits: Vec::new(),
-            };
-            let nonce = ambient::nonce();
-            let change = ChangeId::from_proposal(&digest);
-            Ok(Authorization {
-                proposal: post(
-                    "proposals",
-                    agent_token,
-                    &ProposalBody {
-                        proposal: signed(jws::PROPOSAL_TYP, agent.as_str(), agent_key, &proposal)?,
-                        rationale: None,
-                        plans: vec![signed(jws::PLAN_TYP, host.as_str(), host_key, &plan)?],
-                    },
-                )?,
-                redemption: post(
-                    &format!("changes/{change}/redemptions"),
-                    host_token,
-                    &RedemptionBody {
-                        nonce: nonce.clone(),
-                        checkpoint_size: seen.size,
-                        roster_version: fleet.roster_version,
-                    },
-                )?,
-                host: host.clone(),
-                plan_digest: canonical::digest(&plan).map_err(failed("a plan"))?,
-                nonce,
-            })
-        })
+        .map(
+            |(((agent, agent_key), agent_token), ((host, host_key), host_token))| {
+                let proposal = Proposal {
+                    v: 1,
+                    deployment: fleet.deployment.clone(),
+                    agent: agent.clone(),
+                    nonce: ambient::nonce(),
+                    proposed_at: now,
+                    path: RemediationPath::Patch,
+                    category: Category::OsSecurity,
+                    waves: vec![vec![host.clone()]],
+                    packages: vec![PackageRequest {
+                        name: fleet.upgrade.name.clone(),
+                        architecture: fleet.upgrade.architecture.clone(),
+                        from: Some(fleet.upgrade.from.clone()),
+                        to: fleet.upgrade.to.clone(),
+                    }],
+                    checks: Vec::new(),
+                    recipe: None,
+                    rollback: RollbackPlan::ReverseTransitions,
+                    claims: Claims::default(),
+                    rationale: None,
+                };
+                let digest = canonical::digest(&proposal).map_err(failed("a proposal"))?;
+                let plan = PreparedPlan {
+                    v: 1,
+                    deployment: fleet.deployment.clone(),
+                    host: host.clone(),
+                    proposal: digest,
+                    prepared_at: now,
+                    expires_at: now.plus_seconds(3600),
+                    steps: vec![step(&fleet.upgrade)],
+                    checks: Vec::new(),
+                    definitions: Digest::of(PACKAGE.as_bytes()),
+                    limits: Vec::new(),
+                };
+                let nonce = ambient::nonce();
+                let change = ChangeId::from_proposal(&digest);
+                Ok(Authorization {
+                    proposal: post(
+                        "proposals",
+                        agent_token,
+                        &ProposalBody {
+                            proposal: signed(
+                                jws::PROPOSAL_TYP,
+                                agent.as_str(),
+                                agent_key,
+                                &proposal,
+                            )?,
+                            rationale: None,
+                            plans: vec![signed(jws::PLAN_TYP, host.as_str(), host_key, &plan)?],
+                        },
+                    )?,
+                    redemption: post(
+                        &format!("changes/{change}/redemptions"),
+                        host_token,
+                        &RedemptionBody {
+                            nonce: nonce.clone(),
+                            checkpoint_size: seen.size,
+                            roster_version: fleet.roster_version,
+                        },
+                    )?,
+                    host: host.clone(),
+                    plan_digest: canonical::digest(&plan).map_err(failed("a plan"))?,
+                    nonce,
+                })
+            },
+        )
         .collect()
 }
 
