@@ -2,6 +2,7 @@
 //! there would be a way back. Changes nothing on the machine; what it could not learn, it says.
 
 use crate::apt::changelog::{Budget, Wanted};
+use crate::apt::inspect::Installed;
 use crate::apt::simulate::Action;
 use crate::apt::{Apt, AptError, Spec};
 use crate::check;
@@ -29,6 +30,16 @@ pub fn is_security(patterns: &[Pattern], origins: &[String]) -> bool {
         .any(|origin| patterns.iter().any(|pattern| pattern.matches(origin)))
 }
 
+/// The packages that an excerpt needs: everything that any of the upgrades needs is among these,
+/// because together they can be installed.
+pub(crate) fn names(installed: &Installed, upgrade: &[Action]) -> BTreeSet<PackageName> {
+    installed
+        .iter()
+        .map(|((name, _), _)| name.clone())
+        .chain(upgrade.iter().map(|action| action.name.clone()))
+        .collect()
+}
+
 /// Observes this host.
 ///
 /// # Errors
@@ -46,12 +57,7 @@ pub fn observe(
     }
     let installed = apt.installed()?;
     let upgrade = apt.simulate_upgrade(&installed)?;
-    // Everything that any of the upgrades needs is among these: together they can be installed.
-    let names: BTreeSet<PackageName> = installed
-        .iter()
-        .map(|((name, _), _)| name.clone())
-        .chain(upgrade.iter().map(|action| action.name.clone()))
-        .collect();
+    let names = names(&installed, &upgrade);
     let mut actions: Vec<Action> = upgrade
         .into_iter()
         .filter(|action| action.old.is_some() && action.new.is_some())
@@ -179,7 +185,7 @@ fn simulate_each(
     apt: &Apt,
     excerpt: &Apt,
     wanted: &[Spec],
-    installed: &crate::apt::inspect::Installed,
+    installed: &Installed,
     progress: Progress<'_>,
 ) -> Result<Vec<Result<Vec<Transition>, String>>, AptError> {
     let next = AtomicUsize::new(0);

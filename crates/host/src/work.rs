@@ -256,8 +256,9 @@ impl Host {
             summary.observed = 1;
         }
         let work = self.client.work(self.caller(world))?;
+        let planner = self.planner(work.prepare.len())?;
         for task in &work.prepare {
-            if self.prepare(world, task)? {
+            if self.prepare(world, task, &planner)? {
                 summary.prepared += 1;
             } else {
                 summary.unprepared += 1;
@@ -318,8 +319,24 @@ impl Host {
         Ok(())
     }
 
-    fn prepare(&mut self, world: World<'_>, task: &ToPrepare) -> Result<bool, WorkError> {
-        let prepared = self.prepared(world, task);
+    /// What plans are made with. A host that acts makes them on the whole package lists; one that
+    /// only observes, and has many to make, on an excerpt, which takes seconds instead of minutes.
+    fn planner(&self, plans: usize) -> Result<Apt, WorkError> {
+        if self.config.apt.execute || plans < 2 {
+            return Ok(self.apt.clone());
+        }
+        let installed = self.apt.installed()?;
+        let upgrade = self.apt.simulate_upgrade(&installed)?;
+        Ok(self.apt.excerpt(&observe::names(&installed, &upgrade))?)
+    }
+
+    fn prepare(
+        &mut self,
+        world: World<'_>,
+        task: &ToPrepare,
+        planner: &Apt,
+    ) -> Result<bool, WorkError> {
+        let prepared = self.prepared(world, task, planner);
         let (plan, digest) = match prepared {
             Ok(prepared) => prepared,
             Err(why) => {
@@ -354,20 +371,19 @@ impl Host {
         &self,
         world: World<'_>,
         task: &ToPrepare,
+        planner: &Apt,
     ) -> Result<(PreparedPlan, Digest), String> {
         let proposal = countersign_verify::proposal::verify(&task.proposal, self.seen.roster())
             .map_err(|error| error.to_string())?;
         if ChangeId::from_proposal(proposal.digest()) != task.change {
             return Err("the gate named another change than the proposal becomes".into());
         }
-        let plan = prepare::prepare(
-            &self.config,
-            &self.apt,
-            &proposal,
-            proposal.digest(),
-            (world.clock)(),
-        )
-        .map_err(|error| error.to_string())?;
+        let digest = proposal.digest();
+        let now = (world.clock)();
+        let plan = prepare::prepare(&self.config, planner, &proposal, digest, now)
+            // What an excerpt cannot do, the whole lists may.
+            .or_else(|_| prepare::prepare(&self.config, &self.apt, &proposal, digest, now))
+            .map_err(|error| error.to_string())?;
         let digest = canonical::digest(&plan).map_err(|error| error.to_string())?;
         Ok((plan, digest))
     }

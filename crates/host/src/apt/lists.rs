@@ -76,7 +76,7 @@ impl Apt {
 
     /// apt on an excerpt of the lists in use: only the packages named. What one upgrade pulls in is
     /// found there in a tenth of the time, because apt looks at every package it knows. Only for
-    /// observing: a plan is always made on the whole lists.
+    /// observing, and for plans that nobody will act on: others are made on the whole lists.
     ///
     /// # Errors
     /// When the excerpt cannot be written.
