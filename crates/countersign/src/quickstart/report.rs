@@ -177,20 +177,16 @@ pub(super) fn print(document: &Document, dir: &Path, dir_was_named: bool, human:
         if changes.is_empty() {
             continue;
         }
-        println!("\n{} {words}", changes.len());
-        if outcome == Some(Outcome::Allow) {
-            println!(
-                "under the rules named, in policy version {} signed by {} at {signed_at}",
+        let signed = if outcome == Some(Outcome::Allow) {
+            format!(
+                ", under policy version {} signed by {} at {signed_at}",
                 document.policy.version, human.name
-            );
-        }
-        println!("{}", table(&changes));
-        if changes.len() > ROWS_MAX {
-            println!(
-                "  … and {} more: see them with `change list`",
-                changes.len() - ROWS_MAX
-            );
-        }
+            )
+        } else {
+            String::new()
+        };
+        println!("\n{} {words}{signed}", changes.len());
+        print_groups(&changes);
     }
     if document.changes.is_empty() {
         println!(
@@ -208,30 +204,54 @@ pub(super) fn print(document: &Document, dir: &Path, dir_was_named: bool, human:
     next_commands(document, dir, dir_was_named);
 }
 
-/// Rows of one section that are printed; `change list` and `--json` have them all.
-const ROWS_MAX: usize = 20;
-/// How wide the table is where there is no terminal.
-const WIDTH: u16 = 140;
+/// Rows of one group that are printed; `change list` and `--json` have them all.
+const ROWS_MAX: usize = 12;
+/// How wide the page is where there is no terminal.
+const WIDTH: u16 = 120;
+
+/// Changes under the same rules for the same reason together, the reason said once.
+fn print_groups(changes: &[&ChangePart]) {
+    let mut groups: Vec<(String, Vec<&ChangePart>)> = Vec::new();
+    for change in changes {
+        let rules: Vec<_> = change.rules.iter().map(RuleId::as_str).collect();
+        let why = shown(change.reasons.first().map_or("", String::as_str), 200);
+        let heading = if rules.is_empty() {
+            why
+        } else {
+            format!("{}: {why}", rules.join(", "))
+        };
+        match groups.iter_mut().find(|(known, _)| *known == heading) {
+            Some((_, members)) => members.push(change),
+            None => groups.push((heading, vec![change])),
+        }
+    }
+    for (heading, members) in groups {
+        println!("\n  {heading}");
+        println!("{}", table(&members));
+        if members.len() > ROWS_MAX {
+            println!(
+                "    … and {} more: see them with `change list`",
+                members.len() - ROWS_MAX
+            );
+        }
+    }
+}
 
 fn table(changes: &[&ChangePart]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(["change", "package", "from → to", "rule", "now", "why"]);
+        .set_content_arrangement(ContentArrangement::Dynamic);
     if !std::io::stdout().is_terminal() {
         table.set_width(WIDTH);
     }
     for change in changes.iter().take(ROWS_MAX) {
-        let rules: Vec<_> = change.rules.iter().map(RuleId::as_str).collect();
         let from = change.from.as_deref().unwrap_or("–");
         table.add_row([
-            change.id.to_string(),
+            format!("   {}", change.id),
             change.package.clone(),
             format!("{from} → {}", change.to),
-            rules.join(", "),
             standing(change),
-            shown(change.reasons.first().map_or("", String::as_str), 160),
         ]);
     }
     table
