@@ -163,13 +163,16 @@ impl Client {
         genesis: Option<Digest>,
         own: Option<Running>,
     ) -> Self {
-        let agent = Agent::config_builder()
+        let mut agent = Agent::config_builder()
             .timeout_global(Some(REQUEST_TIME))
             .timeout_connect(Some(Duration::from_secs(10)))
             .http_status_as_error(false)
-            .max_redirects(0)
-            .build()
-            .new_agent();
+            .max_redirects(0);
+        if !url.starts_with("https://") {
+            // A proxy from the environment would read the token.
+            agent = agent.proxy(None);
+        }
+        let agent = agent.build().new_agent();
         Self {
             url,
             agent,

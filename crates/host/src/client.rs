@@ -59,7 +59,7 @@ pub enum ClientError {
         problem: String,
     },
     /// It said no.
-    #[error("gate: {title}{rest}", title = .problem.title, rest = in_words(.problem))]
+    #[error("gate: {title}{rest}", title = shown(&.problem.title, 200), rest = in_words(.problem))]
     Refused {
         /// The HTTP status.
         status: u16,
@@ -152,12 +152,15 @@ impl Client {
     /// When the address is not one that a host talks to.
     pub fn new(server: &str) -> Result<Self, ClientError> {
         check_server(server)?;
-        let agent = ureq::Agent::config_builder()
+        let mut agent = ureq::Agent::config_builder()
             .timeout_global(Some(TIMEOUT))
             .max_redirects(0)
-            .http_status_as_error(false)
-            .build()
-            .into();
+            .http_status_as_error(false);
+        if !server.starts_with("https://") {
+            // A proxy from the environment would read the token.
+            agent = agent.proxy(None);
+        }
+        let agent = agent.build().into();
         Ok(Self {
             server: server.trim_end_matches('/').to_owned(),
             agent,
@@ -420,5 +423,14 @@ mod tests {
         };
         assert_eq!(error.word(), Some("not-your-turn"));
         assert_eq!(error.to_string(), "gate: Not yet: wave 0 runs; hint: wait");
+        let hostile = ClientError::Refused {
+            status: 400,
+            problem: Problem {
+                title: format!("\u{1b}[2J{}", "x".repeat(1000)),
+                ..Problem::default()
+            },
+        };
+        let told = hostile.to_string();
+        assert!(told.len() < 300 && !told.contains('\u{1b}'), "{told}");
     }
 }

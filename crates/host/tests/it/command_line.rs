@@ -95,3 +95,29 @@ fn a_wrong_configuration_is_named() {
         err(&output)
     );
 }
+
+#[test]
+fn a_proxy_from_the_environment_never_sees_the_token() {
+    let mut place = place();
+    let gate = Gate::start(
+        &place.config.host,
+        &place.config.deployment,
+        Timestamp::EPOCH,
+    );
+    place.config.server = gate.server.clone();
+    place.config.genesis = gate.genesis;
+    place.write_config();
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let enrolled = Command::new(env!("CARGO_BIN_EXE_countersign-host"))
+        .args(["enroll", "--config"])
+        .arg(place.config_path())
+        .envs(["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].map(|name| (name, &address)))
+        .env_remove("no_proxy")
+        .env_remove("NO_PROXY")
+        .output()
+        .unwrap();
+    assert!(enrolled.status.success(), "{}", err(&enrolled));
+    assert!(proxy.accept().is_err(), "the proxy was asked");
+}
