@@ -33,6 +33,7 @@ pub mod progress;
 pub mod sandbox;
 pub mod seen;
 pub mod session;
+mod words;
 pub mod work;
 
 pub use cli::{Command, run};

@@ -8,6 +8,8 @@ use crate::apt::{Apt, AptError, Spec};
 use crate::check;
 use crate::config::{Config, Pattern};
 use crate::progress::Progress;
+use crate::words::within;
+use countersign_domain::canonical::{self, CanonicalError};
 use countersign_domain::observation::{CveCoverage, Observation, PENDING_MAX, PendingUpgrade};
 use countersign_domain::plan::TRANSITIONS_MAX;
 use countersign_domain::text::shown;
@@ -19,6 +21,8 @@ use std::time::Duration;
 
 /// Origins are shortened to this many characters.
 const ORIGIN_CHARS_MAX: usize = 200;
+/// One gap at most, in bytes.
+const GAP_BYTES_MAX: usize = 300;
 /// Lines of gaps at most.
 const GAPS_MAX: usize = 50;
 
@@ -85,8 +89,8 @@ pub fn observe(
         .iter()
         .filter_map(|action| spec(action, false))
         .collect();
-    let mut records = apt.index(&new)?;
-    records.extend(apt.index(&old)?);
+    let mut records = apt.index(&new, &mut gaps)?;
+    records.extend(apt.index(&old, &mut gaps)?);
 
     let excerpt = apt.excerpt(&names)?;
     let pulled = simulate_each(apt, &excerpt, &new, &installed, progress)?;
@@ -164,8 +168,33 @@ pub fn observe(
         lists_refreshed_at: lists.refreshed_at,
         pending,
         health: check::run_all(config, config.checks.keys()),
-        gaps: gaps.iter().map(|gap| shown(gap, 300)).collect(),
+        gaps: gaps.iter().map(|gap| within(gap, GAP_BYTES_MAX)).collect(),
     })
+}
+
+/// Leaves out what does not fit into `bytes_max` of canonical JSON, from the end (security updates
+/// come first), and says so.
+///
+/// # Errors
+/// When it has no canonical bytes.
+pub(crate) fn cut(observation: &mut Observation, bytes_max: usize) -> Result<(), CanonicalError> {
+    let whole = canonical::to_bytes(observation)?.len();
+    // The line that tells of it takes room too.
+    let mut over = (whole + 2 * GAP_BYTES_MAX).saturating_sub(bytes_max);
+    if over == 0 {
+        return Ok(());
+    }
+    let told = observation.pending.len();
+    while over > 0
+        && let Some(upgrade) = observation.pending.pop()
+    {
+        over = over.saturating_sub(canonical::to_bytes(&upgrade)?.len());
+    }
+    let left = observation.pending.len();
+    observation.gaps.push(format!(
+        "{told} pending upgrades are more than one observation may hold; the first {left} are told"
+    ));
+    Ok(())
 }
 
 fn spec(action: &Action, new: bool) -> Option<Spec> {
@@ -238,4 +267,51 @@ fn others(actions: Vec<Action>, spec: &Spec) -> Vec<Transition> {
             sha256: None,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_observation_that_is_too_large_is_cut_and_says_so() {
+        let upgrade = |n: usize| PendingUpgrade {
+            name: format!("package-{n}").parse().unwrap(),
+            architecture: "all".parse().unwrap(),
+            from: "1.0".parse().unwrap(),
+            to: "1.1".parse().unwrap(),
+            origin: "Demo".into(),
+            security: false,
+            section: None,
+            essential: false,
+            pulls_in: Vec::new(),
+            cves: CveCoverage::Unknown {
+                why: "x".repeat(300),
+            },
+            rollback: countersign_domain::plan::RollbackSource::Unavailable,
+        };
+        let whole = Observation {
+            v: 1,
+            deployment: "localhost/trial".parse().unwrap(),
+            host: "a".parse().unwrap(),
+            observed_at: Timestamp::EPOCH,
+            lists_refreshed_at: None,
+            pending: (0..100).map(upgrade).collect(),
+            health: Vec::new(),
+            gaps: Vec::new(),
+        };
+        let size = |observation: &Observation| canonical::to_bytes(observation).unwrap().len();
+        let mut small = whole.clone();
+        cut(&mut small, size(&whole) + 1000).unwrap();
+        assert_eq!(small, whole);
+        let mut large = whole.clone();
+        cut(&mut large, 20_000).unwrap();
+        assert!(size(&large) <= 20_000 && large.pending.len() > 20);
+        assert_eq!(large.pending[..], whole.pending[..large.pending.len()]);
+        assert!(
+            large.gaps[0].contains("100 pending upgrades"),
+            "{:?}",
+            large.gaps
+        );
+    }
 }

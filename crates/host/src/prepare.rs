@@ -8,10 +8,12 @@ use crate::artifact::Artifacts;
 use crate::check;
 use crate::config::Config;
 use crate::observe::is_security;
+use crate::words::within;
 use countersign_domain::canonical::CanonicalError;
 use countersign_domain::plan::{PlanError, Reverse, RollbackSource, Step, TRANSITIONS_MAX};
 use countersign_domain::proposal::RemediationPath;
 use countersign_domain::{Digest, PreparedPlan, Proposal, Timestamp, Transition};
+use countersign_verify::plan::NOTE_BYTES_MAX;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
@@ -129,8 +131,10 @@ fn steps(
         .iter()
         .filter_map(|a| at_version(a, &a.old))
         .collect();
-    let mut records = apt.index(&new)?;
-    records.extend(apt.index(&old)?);
+    // A record that is not understood is missed below, where it is needed.
+    let mut gaps = Vec::new();
+    let mut records = apt.index(&new, &mut gaps)?;
+    records.extend(apt.index(&old, &mut gaps)?);
     let retained = config
         .apt
         .execute
@@ -151,7 +155,12 @@ fn steps(
         if let (Some(to), None) = (&to, sha256) {
             return Err(AptError::said(
                 "apt-cache show",
-                &format!("no SHA-256 for `{}` `{}`", to.name, to.version),
+                &format!(
+                    "no SHA-256 for `{}` `{}` {}",
+                    to.name,
+                    to.version,
+                    gaps.join("; ")
+                ),
             )
             .into());
         }
@@ -179,7 +188,7 @@ fn steps(
                 },
                 source,
                 stored,
-                note,
+                note: note.map(|note| within(&note, NOTE_BYTES_MAX)),
             },
             requested: to.is_some_and(|to| wanted.contains(&to)),
             security: is_security(&apt.config().security_origins, &action.origins),

@@ -321,21 +321,22 @@ fn by_source(wanted: &[Wanted], records: &Records) -> Vec<Source> {
     sources
 }
 
-/// The ids named by entries newer than `installed`.
+/// The ids named by entries newer than `installed`; unknown when the entries end before that one.
 fn coverage(entries: &[Entry], installed: &Version) -> CveCoverage {
     let mut ids = BTreeSet::new();
     for entry in entries {
         match version::compare(&entry.version, installed) {
             Some(Ordering::Greater) => ids.extend(entry.cves.iter().cloned()),
             // Entries are in falling order: from here on everything is installed already.
-            Some(Ordering::Equal | Ordering::Less) => break,
+            Some(Ordering::Equal | Ordering::Less) => return CveCoverage::Read { ids },
             None => return unknown("the changelog names a version that has no order"),
         }
         if ids.len() > CVES_MAX {
             return unknown("the changelog names more CVE ids than are taken");
         }
     }
-    CveCoverage::Read { ids }
+    // It was trimmed, or is longer than is read: what it does not show may fix something too.
+    unknown("the changelog does not reach back to the installed version")
 }
 
 /// Reads the entries of a Debian changelog (policy 4.4), newest first.
@@ -411,7 +412,10 @@ mod tests {
             ["CVE-2098-12345", "CVE-2099-0001", "CVE-2099-0002"]
         );
         assert!(ids("3.0.22-1~deb12u2").is_empty());
-        assert_eq!(ids("1.0").len(), 4);
+        // Older than all that the changelog shows: some of it may have been trimmed.
+        let beyond = "the changelog does not reach back to the installed version";
+        assert_eq!(ids("1.0"), [beyond]);
+        assert_eq!(ids("3.0.8-1"), [beyond]);
     }
 
     proptest! {

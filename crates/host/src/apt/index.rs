@@ -37,11 +37,12 @@ impl Record {
 pub type Records = BTreeMap<Spec, Record>;
 
 impl Apt {
-    /// Looks up versions; those that apt does not know are left out.
+    /// Looks up versions; those that apt does not know are left out. A record that is malformed is
+    /// passed over, as if apt did not know it, and told among the `gaps`.
     ///
     /// # Errors
-    /// When apt fails, or a record is malformed.
-    pub fn index(&self, wanted: &[Spec]) -> Result<Records, AptError> {
+    /// When apt could not be run to its end.
+    pub fn index(&self, wanted: &[Spec], gaps: &mut Vec<String>) -> Result<Records, AptError> {
         let mut records = Records::new();
         for batch in wanted.chunks(BATCH) {
             let mut run = self.apt("apt-cache").args(["show", "--"]);
@@ -50,7 +51,7 @@ impl Apt {
             }
             let ended = run.end()?;
             // Exit 100 when one of many is not known: the others are still shown.
-            for (spec, record) in parse(&ended.text())? {
+            for (spec, record) in parse(&ended.text(), gaps) {
                 if batch.contains(&spec) {
                     let known = records.entry(spec).or_insert_with(|| record.clone());
                     if !known.offered() {
@@ -87,16 +88,21 @@ pub(super) fn stanzas(text: &str) -> Vec<BTreeMap<String, String>> {
     all
 }
 
-fn parse(text: &str) -> Result<Vec<(Spec, Record)>, AptError> {
-    stanzas(text)
-        .iter()
-        .map(|fields| {
-            record(fields).ok_or_else(|| {
+fn parse(text: &str, gaps: &mut Vec<String>) -> Vec<(Spec, Record)> {
+    let mut records = Vec::new();
+    for fields in stanzas(text) {
+        match record(&fields) {
+            Some(record) => records.push(record),
+            None => {
                 let name = fields.get("package").map_or("?", String::as_str);
-                AptError::form("apt-cache show", name)
-            })
-        })
-        .collect()
+                gaps.push(format!(
+                    "the package index has a record of `{}` that is not understood; it is passed over",
+                    countersign_domain::text::shown(name, 100)
+                ));
+            }
+        }
+    }
+    records
 }
 
 fn record(fields: &BTreeMap<String, String>) -> Option<(Spec, Record)> {
@@ -106,7 +112,9 @@ fn record(fields: &BTreeMap<String, String>) -> Option<(Spec, Record)> {
         architecture: Architecture::new(field("architecture")?).ok()?,
         version: Version::new(field("version")?).ok()?,
     };
-    let (source, source_version) = source(field("source"), &spec)?;
+    // Only changelogs are found by it.
+    let (source, source_version) =
+        source(field("source"), &spec).unwrap_or_else(|| (spec.name.clone(), spec.version.clone()));
     let sha256 = match field("sha256") {
         Some(digits) => Some(format!("sha256:{digits}").parse().ok()?),
         None => None,
@@ -147,7 +155,9 @@ mod tests {
 
     #[test]
     fn records_are_read() {
-        let records = parse(SHOWN).unwrap();
+        let mut gaps = Vec::new();
+        let records = parse(SHOWN, &mut gaps);
+        assert!(gaps.is_empty(), "{gaps:?}");
         let (spec, openssl) = &records[0];
         assert_eq!(spec.version.as_str(), "3.0.22-1+b1");
         assert_eq!(openssl.source.as_str(), "openssl");
@@ -160,16 +170,31 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_record_is_an_error() {
-        assert!(parse("Package: x;y\nVersion: 1\nArchitecture: all\n").is_err());
-        assert!(parse(&SHOWN.replace("SHA256: ba", "SHA256: zz")).is_err());
+    fn a_malformed_record_is_passed_over_and_told() {
+        let mut gaps = Vec::new();
+        let wrong = "Package: x;y\nVersion: 1\nArchitecture: all\n";
+        assert!(parse(wrong, &mut gaps).is_empty());
+        assert!(gaps[0].contains("`x;y`"), "{gaps:?}");
+        let one_is_wrong = SHOWN.replace("SHA256: ba", "SHA256: zz");
+        let records = parse(&one_is_wrong, &mut gaps);
+        assert_eq!((records.len(), gaps.len()), (1, 2));
+        assert_eq!(records[0].0.name.as_str(), "dpkg");
+    }
+
+    #[test]
+    fn an_odd_source_is_only_a_missing_changelog() {
+        let text = SHOWN.replace("openssl (3.0.22-1)", "Odd_Source!");
+        let mut gaps = Vec::new();
+        let (spec, record) = &parse(&text, &mut gaps)[0];
+        assert_eq!(record.source, spec.name);
+        assert!(gaps.is_empty());
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
         #[test]
         fn nothing_makes_it_panic(text in "(Package: |Version: |Source: |\\n|[ -~]){0,30}") {
-            let _ = parse(&text);
+            let _ = parse(&text, &mut Vec::new());
         }
     }
 }

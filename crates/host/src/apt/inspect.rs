@@ -32,9 +32,9 @@ pub struct Package {
     pub version: Version,
     /// False when it is half installed, half configured or waits for triggers.
     pub sound: bool,
-    /// Its source package.
+    /// Its source package; itself where dpkg names none that is understood.
     pub source: PackageName,
-    /// The version of that.
+    /// The version of that. Both are for reading changelogs alone.
     pub source_version: Version,
 }
 
@@ -97,12 +97,13 @@ impl Installed {
                 PackageName::new(*name).map_err(|_| form())?,
                 Architecture::new(*architecture).map_err(|_| form())?,
             );
+            let version = Version::new(*version).map_err(|_| form())?;
             let package = Package {
-                version: Version::new(*version).map_err(|_| form())?,
                 sound: status.as_bytes().get(1) == Some(&b'i')
                     && matches!(status.as_bytes().get(2), None | Some(b' ')),
-                source: PackageName::new(*source).map_err(|_| form())?,
-                source_version: Version::new(*source_version).map_err(|_| form())?,
+                source: PackageName::new(*source).unwrap_or_else(|_| key.0.clone()),
+                source_version: Version::new(*source_version).unwrap_or_else(|_| version.clone()),
+                version,
             };
             packages.insert(key, package);
         }
@@ -276,6 +277,15 @@ mod tests {
         );
         assert!(installed("libc6\tamd64\n").is_err());
         assert!(installed("lib c6\tamd64\t2.36\tii \tglibc\t2.36").is_err());
+    }
+
+    #[test]
+    fn an_odd_source_does_not_stop_the_host() {
+        let all = installed("vendor-tool\tall\t2.0\tii \tVendor_Tool!\t(odd)\n").unwrap();
+        let name = PackageName::new("vendor-tool").unwrap();
+        let package = all.get(&name, &Architecture::new("all").unwrap()).unwrap();
+        assert_eq!(package.source, name);
+        assert_eq!(package.source_version.as_str(), "2.0");
     }
 
     #[test]

@@ -93,7 +93,9 @@ fn a_cached_file_counts_only_when_it_is_the_one_that_was_installed() {
         version: "1.0".parse().unwrap(),
     };
     assert!(installed.get(&spec.name, &spec.architecture).is_some());
-    let records = apt.index(std::slice::from_ref(&spec)).unwrap();
+    let records = apt
+        .index(std::slice::from_ref(&spec), &mut Vec::new())
+        .unwrap();
     let repository = place.dir.path().join("sandbox/repository");
     let cached = place
         .sandbox
