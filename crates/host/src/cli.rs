@@ -180,7 +180,7 @@ fn run_loop(arguments: &RunArguments) -> Result<(), Failure> {
         host = host.preparing_only();
     }
     if !arguments.once {
-        host.run(world, &mut rand::rngs::OsRng);
+        return Err(host.run(world, &mut rand::rngs::OsRng).into());
     }
     let summary = host.run_once(world, &mut rand::rngs::OsRng)?;
     eprintln!(

@@ -14,8 +14,8 @@ pub use pattern::Pattern;
 
 /// The largest configuration file, in bytes.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
-/// Health checks defined on one host at most.
-pub const CHECKS_MAX: usize = 100;
+/// Health checks defined on one host at most: as many as one plan may hold.
+pub const CHECKS_MAX: usize = countersign_verify::plan::CHECKS_MAX;
 
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -299,7 +299,10 @@ impl Config {
             return wrong("recipes", "is reserved for a later version; leave it out");
         }
         if self.checks.len() > CHECKS_MAX {
-            return wrong("checks", "more than 100; merge some");
+            return wrong(
+                "checks",
+                "more than 64, as many as one plan may hold; merge some",
+            );
         }
         for (name, check) in &self.checks {
             if let Err(problem) = check.check() {

@@ -32,7 +32,12 @@ impl Session {
     /// True when this process descends from that session (or is it). False when that cannot be told.
     #[must_use]
     pub fn is_ancestor_of_this_process(&self) -> bool {
-        let mut pid = std::process::id();
+        self.is_above(std::process::id(), read)
+    }
+
+    /// Walks up from `pid`. The first process of all is compared too: in a container the executor
+    /// may be it. Only its parent is none.
+    fn is_above(&self, mut pid: u32, read: impl Fn(u32) -> io::Result<(Self, u32)>) -> bool {
         for _ in 0..DEPTH_MAX {
             let Ok((session, parent)) = read(pid) else {
                 return false;
@@ -40,7 +45,7 @@ impl Session {
             if session == *self {
                 return true;
             }
-            if parent <= 1 {
+            if parent == 0 {
                 return false;
             }
             pid = parent;
@@ -86,6 +91,28 @@ fn read(pid: u32) -> io::Result<(Session, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_process_of_all_counts_as_an_ancestor() {
+        let session = |pid| Session {
+            pid,
+            start_ticks: 7,
+            boot: "boot".into(),
+        };
+        // 12 → 5 → 1 → none
+        let table = |pid| match pid {
+            12 => Ok((session(12), 5)),
+            5 => Ok((session(5), 1)),
+            1 => Ok((session(1), 0)),
+            _ => Err(io::Error::other("no such process")),
+        };
+        assert!(session(1).is_above(12, table));
+        assert!(session(1).is_above(1, table));
+        assert!(!session(12).is_above(5, table));
+        assert!(!session(3).is_above(12, table));
+        let circle = |_| Ok((session(2), 2));
+        assert!(!session(1).is_above(2, circle));
+    }
 
     #[test]
     fn a_session_is_told_from_its_look_alikes() {

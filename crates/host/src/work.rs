@@ -2,26 +2,29 @@
 //! asked, redeem what is authorized, act. The gate says what there is to do; whether it is done is
 //! decided here, by what this host verified itself.
 
+mod answer;
+mod planning;
 mod redeem;
+mod settle;
 
 use crate::act::{ActError, Executor};
 use crate::apt::{Apt, AptError};
-use crate::client::{Caller, Client, ClientError, ToPrepare};
+use crate::client::{Caller, Client, ClientError};
 use crate::config::Config;
-use crate::durable;
 use crate::enroll::{EnrollError, sync};
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, Record};
 use crate::key::{HostKey, KeyError};
+use crate::observe;
 use crate::progress::Progress;
 use crate::seen::{Seen, SeenError};
-use crate::{observe, prepare};
-use countersign_domain::canonical::{self, CanonicalError};
-use countersign_domain::jws::{OBSERVATION_TYP, PLAN_TYP};
-use countersign_domain::text::shown;
-use countersign_domain::{ChangeId, Digest, PreparedPlan, Timestamp};
+use answer::refusal;
+use countersign_domain::canonical::CanonicalError;
+use countersign_domain::jws::OBSERVATION_TYP;
+use countersign_domain::observation::OBSERVATION_BYTES_MAX;
+use countersign_domain::{ChangeId, Digest, Timestamp};
 use rand::RngCore;
 use redeem::Redeemed;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,6 +36,8 @@ const IDLE: Duration = Duration::from_secs(5);
 const AFTER_FAILURE: Duration = Duration::from_secs(30);
 /// The largest plan that is read back, in bytes.
 const PLAN_BYTES_MAX: u64 = 256 * 1024;
+/// What an observation's content may take, in bytes: base64 makes it a third longer.
+const OBSERVED_BYTES_MAX: usize = OBSERVATION_BYTES_MAX / 4 * 3 - 4096;
 
 /// Why the loop stopped.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +89,18 @@ pub enum WorkError {
     Endless,
 }
 
+impl WorkError {
+    /// True when this process can do nothing more: its journal cannot be written.
+    const fn is_final(&self) -> bool {
+        match self {
+            Self::Journal(error) | Self::Act(ActError::Journal(error)) => {
+                matches!(error, JournalError::Io { .. } | JournalError::Poisoned(_))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// An enrolled host, its journal held.
 #[derive(Debug)]
 pub struct Host {
@@ -96,6 +113,10 @@ pub struct Host {
     observed_at: Option<Timestamp>,
     /// Changes that were refused in this run, and why.
     refused: BTreeMap<ChangeId, String>,
+    /// Proposals to which the gate takes no answer in this run.
+    unanswerable: BTreeSet<ChangeId>,
+    /// What was told last of each change, so that a log is not filled with one line.
+    told: BTreeMap<ChangeId, String>,
     /// True when a warrant was refused in the last round: the gate wants it settled in the next.
     refused_just_now: bool,
     /// Redeems nothing: authorizations are left for a later run.
@@ -139,7 +160,7 @@ impl std::fmt::Debug for World<'_> {
 }
 
 impl Host {
-    /// Opens everything, and settles what a crash left open.
+    /// Opens everything. What a crash left open is settled by the first round.
     ///
     /// # Errors
     /// When the host is not enrolled, another one runs, or the journal is damaged.
@@ -158,10 +179,17 @@ impl Host {
             client,
             observed_at: None,
             refused: BTreeMap::new(),
+            unanswerable: BTreeSet::new(),
+            told: BTreeMap::new(),
             refused_just_now: false,
             prepares_only: false,
         };
-        host.executor(world, &|_, _| false).recover()?;
+        if host.journal.state().is_blank() {
+            // A host that has acted before has lost the journal that knew on what.
+            let log_size = host.seen.checkpoint().map_or(0, |last| last.size);
+            let at = (world.clock)();
+            host.journal.append(Record::Begun { at, log_size })?;
+        }
         Ok(host)
     }
 
@@ -196,12 +224,14 @@ impl Host {
         Err(WorkError::Endless)
     }
 
-    /// Works for ever; a failure is told and tried again later.
-    pub fn run(&mut self, world: World<'_>, rng: &mut dyn RngCore) -> ! {
+    /// Works for ever; a failure is told and tried again later. Returns only when the journal cannot
+    /// be written: then this process is of no more use, and whatever supervises it starts another.
+    pub fn run(&mut self, world: World<'_>, rng: &mut dyn RngCore) -> WorkError {
         loop {
             let pause = match self.round(world, rng) {
                 Ok(summary) if summary.acted() > 0 => Duration::ZERO,
                 Ok(_) => IDLE,
+                Err(error) if error.is_final() => return error,
                 Err(error) => {
                     world.progress.line(format!("error: {error}"));
                     AFTER_FAILURE
@@ -238,6 +268,7 @@ impl Host {
     fn round(&mut self, world: World<'_>, rng: &mut dyn RngCore) -> Result<Summary, WorkError> {
         let mut summary = Summary::default();
         self.refused_just_now = false;
+        self.executor(world, &|_, _| false).recover()?;
         sync(&self.client, &mut self.seen)?;
         let admitted = self.seen.roster().hosts.get(&self.config.host);
         if admitted != Some(&self.key.public_key()) {
@@ -252,12 +283,14 @@ impl Host {
         }
         self.deliver(world)?;
         if self.observation_due(world) {
-            self.observe(world)?;
-            summary.observed = 1;
+            summary.observed = usize::from(self.observe(world)?);
         }
         let work = self.client.work(self.caller(world))?;
         let planner = self.planner(work.prepare.len())?;
         for task in &work.prepare {
+            if self.unanswerable.contains(&task.change) {
+                continue;
+            }
             if self.prepare(world, task, &planner)? {
                 summary.prepared += 1;
             } else {
@@ -266,6 +299,15 @@ impl Host {
         }
         for task in &work.redeem {
             if self.prepares_only || self.refused.contains_key(&task.change) {
+                continue;
+            }
+            if !self.may_start() {
+                let why = if self.journal.has_room() {
+                    "not started: another change was interrupted, and its package tool still runs"
+                } else {
+                    "not started: the journal is nearly full; hint: when nothing is open, stop this host, archive the journal elsewhere and start again"
+                };
+                self.tell(world, &task.change, why.into());
                 continue;
             }
             let redeemed = self.redeem(world, rng, task)?;
@@ -277,15 +319,9 @@ impl Host {
             &work.unsettled
         };
         for task in unsettled {
-            // The handover may have been lost on its way: the gate hands over the same one again.
-            if let Some(again) = self.lost_handover(task) {
-                let redeemed = self.redeem(world, rng, &again)?;
-                self.count(&mut summary, redeemed);
-                if redeemed == Redeemed::Executed {
-                    continue;
-                }
-            }
-            summary.refused += usize::from(self.settle_unsettled(world, &work.redeem, task)?);
+            let (redeemed, refused) = self.unsettled(world, rng, &work.redeem, task)?;
+            self.count(&mut summary, redeemed);
+            summary.refused += usize::from(refused);
         }
         self.deliver(world)?;
         Ok(summary)
@@ -299,7 +335,20 @@ impl Host {
                 self.observed_at = None;
             }
             Redeemed::Refused => self.refused_just_now = true,
-            Redeemed::NotNow => {}
+            Redeemed::NotNow | Redeemed::Withheld => {}
+        }
+    }
+
+    /// INVARIANT: nothing is started beside an open intent, nor when the journal takes no more.
+    fn may_start(&self) -> bool {
+        self.journal.state().open().next().is_none() && self.journal.has_room()
+    }
+
+    /// Tells something of a change, unless it was the last thing told of it.
+    fn tell(&mut self, world: World<'_>, change: &ChangeId, text: String) {
+        if self.told.get(change) != Some(&text) {
+            world.progress.line(format!("`{change}`: {text}"));
+            self.told.insert(change.clone(), text);
         }
     }
 
@@ -310,82 +359,27 @@ impl Host {
         })
     }
 
-    fn observe(&mut self, world: World<'_>) -> Result<(), WorkError> {
+    /// Observes; true when the gate took it.
+    fn observe(&mut self, world: World<'_>) -> Result<bool, WorkError> {
         let now = (world.clock)();
-        let observation = observe::observe(&self.config, &mut self.apt, now, world.progress)?;
+        let mut observation = observe::observe(&self.config, &mut self.apt, now, world.progress)?;
+        observe::cut(&mut observation, OBSERVED_BYTES_MAX)?;
         let signed = self.key.sign(OBSERVATION_TYP, &observation)?;
-        self.client.observed(self.caller(world), &signed)?;
-        self.observed_at = Some(now);
-        Ok(())
-    }
-
-    /// What plans are made with. A host that acts makes them on the whole package lists; one that
-    /// only observes, and has many to make, on an excerpt, which takes seconds instead of minutes.
-    fn planner(&self, plans: usize) -> Result<Apt, WorkError> {
-        if self.config.apt.execute || plans < 2 {
-            return Ok(self.apt.clone());
-        }
-        let installed = self.apt.installed()?;
-        let upgrade = self.apt.simulate_upgrade(&installed)?;
-        Ok(self.apt.excerpt(&observe::names(&installed, &upgrade))?)
-    }
-
-    fn prepare(
-        &mut self,
-        world: World<'_>,
-        task: &ToPrepare,
-        planner: &Apt,
-    ) -> Result<bool, WorkError> {
-        let prepared = self.prepared(world, task, planner);
-        let (plan, digest) = match prepared {
-            Ok(prepared) => prepared,
-            Err(why) => {
-                world
-                    .progress
-                    .line(format!("`{}` cannot be prepared: {why}", task.change));
-                let why = shown(&why, 250);
-                self.client
-                    .unprepared(self.caller(world), &task.change, &why)?;
-                return Ok(false);
+        let answer = self.client.observed(self.caller(world), &signed);
+        match answer {
+            Err(error) if refusal(&error).is_some() => {
+                // The same would be refused again: the next one is due when it is due.
+                self.observed_at = Some(now);
+                let text = format!("the gate did not take the observation: {error}");
+                world.progress.line(text);
+                Ok(false)
             }
-        };
-        let path = self.plan_path(&digest);
-        durable::replace(&path, &canonical::to_bytes(&plan)?)
-            .map_err(|source| WorkError::Io { path, source })?;
-        let path = self.planned_path(&task.change);
-        durable::replace(&path, digest.to_string().as_bytes())
-            .map_err(|source| WorkError::Io { path, source })?;
-        let signed = self.key.sign(PLAN_TYP, &plan)?;
-        self.client
-            .prepared(self.caller(world), &task.change, &signed)?;
-        world.progress.line(format!(
-            "prepared `{}`: {} transitions, rollback {}",
-            task.change,
-            plan.steps.len(),
-            plan.rollback().as_str()
-        ));
-        Ok(true)
-    }
-
-    fn prepared(
-        &self,
-        world: World<'_>,
-        task: &ToPrepare,
-        planner: &Apt,
-    ) -> Result<(PreparedPlan, Digest), String> {
-        let proposal = countersign_verify::proposal::verify(&task.proposal, self.seen.roster())
-            .map_err(|error| error.to_string())?;
-        if ChangeId::from_proposal(proposal.digest()) != task.change {
-            return Err("the gate named another change than the proposal becomes".into());
+            other => {
+                other?;
+                self.observed_at = Some(now);
+                Ok(true)
+            }
         }
-        let digest = proposal.digest();
-        let now = (world.clock)();
-        let plan = prepare::prepare(&self.config, planner, &proposal, digest, now)
-            // What an excerpt cannot do, the whole lists may.
-            .or_else(|_| prepare::prepare(&self.config, &self.apt, &proposal, digest, now))
-            .map_err(|error| error.to_string())?;
-        let digest = canonical::digest(&plan).map_err(|error| error.to_string())?;
-        Ok((plan, digest))
     }
 
     /// Holds the digest of the plan that was last made for a change. (An id may hold `/`.)

@@ -2,6 +2,7 @@
 //! inspect, settle. Demands a [`Permit`] by type (invariant 1); nothing else in this crate reaches
 //! the installer. What it says in the end rests on inspection, never on an exit code (invariant 10).
 
+mod document;
 mod inspection;
 mod precondition;
 mod recover;
@@ -18,16 +19,12 @@ use countersign_domain::canonical::CanonicalError;
 use countersign_domain::jws::{RECEIPT_TYP, STARTED_TYP};
 use countersign_domain::observation::Health;
 use countersign_domain::receipt::{Ending, StartNotice};
-use countersign_domain::text::shown;
 use countersign_domain::{ChangeId, Digest, HostId, PreparedPlan, Receipt, Timestamp, Transition};
 use countersign_verify::handover::Permit;
 use inspection::Inspection;
 
 /// The action that a warrant must permit.
 pub const ACTION: &str = "package.transition";
-/// Notes in a receipt at most, and bytes of one.
-const NOTES_MAX: usize = 20;
-const NOTE_BYTES_MAX: usize = 300;
 
 /// Why nothing could be done, and nothing be said about it either. What ends in words for the gate
 /// is a [`Receipt`], not an error.
@@ -126,8 +123,13 @@ impl Executor<'_> {
         let mut reasons = self.reasons_not_to_start(permit, plan, &transitions, &reverse)?;
         // INVARIANT (a human can stop it at any moment): hashing and rehearsing took time, in which
         // somebody may have.
-        if reasons.is_empty() && (self.clock)() > permit.start_before() {
-            reasons.push("the gate's answer is too old to start on; propose it again".into());
+        if reasons.is_empty() {
+            let now = (self.clock)();
+            if now > permit.start_before() {
+                reasons.push("the gate's answer is too old to start on; propose it again".into());
+            } else if now.unix_seconds() >= warrant.exp {
+                reasons.push("the warrant has expired meanwhile; propose it again".into());
+            }
         }
         if !reasons.is_empty() {
             for reason in &reasons {
@@ -189,13 +191,37 @@ impl Executor<'_> {
         warrant: Digest,
         why: &str,
     ) -> Result<Receipt, ActError> {
+        self.close(change, warrant, Ending::NeverStarted, why)
+    }
+
+    /// Settles a warrant of which this host cannot know whether it acted on it: its journal does
+    /// not reach back that far. It will not act on it.
+    ///
+    /// # Errors
+    /// As [`Executor::refuse`].
+    pub fn disown(
+        &mut self,
+        change: &ChangeId,
+        warrant: Digest,
+        why: &str,
+    ) -> Result<Receipt, ActError> {
+        self.close(change, warrant, Ending::Unknown, why)
+    }
+
+    fn close(
+        &mut self,
+        change: &ChangeId,
+        warrant: Digest,
+        ending: Ending,
+        why: &str,
+    ) -> Result<Receipt, ActError> {
         let settling = Settling {
             change,
             warrant,
             started_at: None,
         };
         let outcome = Outcome {
-            ending: Ending::NeverStarted,
+            ending,
             in_place: Vec::new(),
             health: Vec::new(),
             notes: vec![why.to_owned()],
@@ -286,8 +312,21 @@ impl Executor<'_> {
                     .cloned()
             })
             .collect();
+        // Before anything is spent: with a part of the way back alone, apt might do something else.
+        let differences = if back.is_empty() {
+            Vec::new()
+        } else {
+            match self.apt.rehearse(&back, &self.artifacts()) {
+                Ok(differences) => differences,
+                Err(error) => vec![error.to_string()],
+            }
+        };
         if back.is_empty() && !changed.is_empty() {
             notes.push("there is no rollback artifact: nothing was reversed".into());
+        } else if !differences.is_empty() {
+            for difference in differences {
+                notes.push(format!("nothing was reversed: {difference}"));
+            }
         } else if !changed.is_empty() {
             self.progress.line("rolling back");
             self.spend(settling.warrant, Phase::Reverse, &back)?;
@@ -301,7 +340,11 @@ impl Executor<'_> {
         }
         let there = inspection::inspect(self.apt, transitions, &self.artifacts());
         let back_again = inspection::inspect(self.apt, &back, &self.artifacts());
-        notes.extend(back_again.problems.clone());
+        for problem in there.problems.iter().chain(&back_again.problems) {
+            if !notes.contains(problem) {
+                notes.push(problem.clone());
+            }
+        }
         // INVARIANT (10): rolled back means that every transition was found reversed.
         let ending = if !there.known || !back_again.known {
             Ending::Unknown
@@ -333,9 +376,10 @@ impl Executor<'_> {
             ending: outcome.ending,
             in_place: outcome.in_place,
             health: outcome.health,
-            notes: bounded(outcome.notes),
+            notes: document::bounded(outcome.notes),
         };
-        let signed = self.key.sign(RECEIPT_TYP, &receipt)?;
+        let (receipt, signed) =
+            document::fitting(receipt, |receipt| self.key.sign(RECEIPT_TYP, receipt))?;
         self.journal.append(Record::Settled {
             at: ended_at,
             warrant: settling.warrant,
@@ -349,21 +393,6 @@ impl Executor<'_> {
     fn host(&self) -> &HostId {
         &self.config.host
     }
-}
-
-/// Notes within the bounds of a receipt.
-fn bounded(notes: Vec<String>) -> Vec<String> {
-    notes
-        .into_iter()
-        .take(NOTES_MAX)
-        .map(|note| {
-            let mut note = shown(&note, NOTE_BYTES_MAX);
-            while note.len() > NOTE_BYTES_MAX {
-                note.pop();
-            }
-            note
-        })
-        .collect()
 }
 
 /// A transition in words.

@@ -2,7 +2,7 @@
 //! the time, the artifacts' bytes, what is installed, what apt would do.
 
 use super::{ACTION, ActError, Executor};
-use countersign_domain::{PreparedPlan, Transition, canonical};
+use countersign_domain::{ChangeId, PreparedPlan, Transition, canonical};
 use countersign_verify::handover::Permit;
 
 impl Executor<'_> {
@@ -17,10 +17,14 @@ impl Executor<'_> {
         let warrant = permit.warrant();
         let now = (self.clock)();
         let plan_digest = canonical::digest(plan)?;
-        let checks: [(bool, &str); 7] = [
+        let checks: [(bool, &str); 8] = [
             (
                 plan_digest == warrant.details().plan_digest,
                 "the warrant is for another plan",
+            ),
+            (
+                ChangeId::from_proposal(&plan.proposal) == warrant.txn,
+                "this host's plan is for another proposal than the warrant's change",
             ),
             (
                 plan.host == self.config.host && warrant.aud == self.config.host,

@@ -96,12 +96,15 @@ impl Apt {
         artifacts: &Artifacts,
     ) -> Result<Installation, AptError> {
         let arguments = self.transition_arguments(transitions, artifacts)?;
+        let removes_nothing = transitions.iter().all(|one| one.new.is_some());
         let run = self
             .apt_without_sources()
             .args(["-y", "-q", "--allow-downgrades"])
             .args(["-o", "Dpkg::Options::=--force-confold"])
             .args(["-o", "Dpkg::Options::=--force-confdef"])
             .args(["-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=60"])
+            // What was rehearsed removes nothing: whatever changed since, neither does this.
+            .args(removes_nothing.then_some("--no-remove"))
             .args(["install", "--"])
             .args(arguments)
             .seconds(u64::from(self.config.install_seconds_max));

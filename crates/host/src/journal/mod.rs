@@ -22,6 +22,9 @@ use std::path::{Path, PathBuf};
 /// The largest journal that is read, in bytes.
 pub const JOURNAL_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
+/// Kept free for the ends of what is open: no intent is taken beyond it, in bytes.
+const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
+
 /// Why the journal cannot be used. Nothing is done without one.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -37,7 +40,7 @@ pub enum JournalError {
     #[error("journal `{}` is held by another countersign-host; let that one finish", .0.display())]
     Held(PathBuf),
     /// Altered, or damaged in the middle.
-    #[error("journal `{path}` is damaged at byte {at}: {problem}; this host does nothing until somebody has looked: keep the file, and move it away to begin a new one", path = .path.display())]
+    #[error("journal `{path}` is damaged at byte {at}: {problem}; this host does nothing until somebody has looked: keep the file; once it is moved away a new one begins, and this host settles whatever it no longer knows as `unknown`, for a human to reconcile", path = .path.display())]
     Damaged {
         /// Where.
         path: PathBuf,
@@ -46,6 +49,9 @@ pub enum JournalError {
         /// What is wrong.
         problem: String,
     },
+    /// It takes no more intents.
+    #[error("journal `{}` is nearly full, so nothing is started any more; hint: when `countersign-host status` shows nothing open, stop this host, archive the file elsewhere and start again", .0.display())]
+    Full(PathBuf),
     /// The record may not follow what stands there.
     #[error(transparent)]
     State(#[from] StateError),
@@ -181,6 +187,12 @@ impl Journal {
         &self.state
     }
 
+    /// True when it still takes an intent.
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        self.length <= JOURNAL_BYTES_MAX - RESERVE_BYTES
+    }
+
     /// Appends a record and waits until it is durable.
     ///
     /// # Errors
@@ -191,6 +203,9 @@ impl Journal {
             return Err(JournalError::Poisoned(self.path.clone()));
         }
         self.state.admits(&record)?;
+        if matches!(record, Record::Intent { .. }) && !self.has_room() {
+            return Err(JournalError::Full(self.path.clone()));
+        }
         let io = |source| JournalError::Io {
             path: self.path.clone(),
             source,

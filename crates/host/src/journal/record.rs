@@ -76,6 +76,20 @@ pub enum Record {
         /// The warrant.
         warrant: Digest,
     },
+    /// The gate refused the receipt for good: it is not handed over again by itself.
+    ReceiptRefused {
+        /// The warrant.
+        warrant: Digest,
+        /// What the gate said.
+        why: String,
+    },
+    /// This journal begins. Of warrants that the log held before, it knows nothing.
+    Begun {
+        /// When.
+        at: Timestamp,
+        /// The size of the authorizations log that this host had believed by then; 0 for none.
+        log_size: u64,
+    },
     /// A crash had cut off the last line; it was removed.
     TornTailRemoved {
         /// When.

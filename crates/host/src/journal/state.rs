@@ -20,6 +20,9 @@ pub enum StateError {
         /// For which warrant.
         warrant: Digest,
     },
+    /// A beginning in the middle.
+    #[error("journal: a beginning cannot follow what stands there")]
+    Begun,
     /// A transition that the intent does not hold.
     #[error("`{package}` is not among the transitions that warrant `{warrant}` covers")]
     Foreign {
@@ -62,6 +65,8 @@ pub struct Settlement {
     pub receipt: String,
     /// True when the gate has it.
     pub delivered: bool,
+    /// What the gate said when it refused it for good.
+    pub refused: Option<String>,
 }
 
 /// One warrant on this host.
@@ -82,6 +87,7 @@ pub struct Execution {
 pub struct State {
     executions: BTreeMap<Digest, Execution>,
     jtis: BTreeSet<Nonce>,
+    begun: Option<u64>,
 }
 
 impl State {
@@ -102,13 +108,26 @@ impl State {
             .filter(|execution| execution.settlement.is_none())
     }
 
-    /// Those whose receipt the gate does not have yet.
+    /// True when nothing stands in it yet, not even its beginning.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.begun.is_none() && self.executions.is_empty()
+    }
+
+    /// The size of the log before which this journal knows nothing, when the host had acted before
+    /// it began: an earlier journal was lost. Warrants of that time may have been used (invariant 4).
+    #[must_use]
+    pub fn blind_before(&self) -> Option<u64> {
+        self.begun.filter(|log_size| *log_size > 0)
+    }
+
+    /// Those whose receipt the gate does not have yet, and has not refused for good.
     pub fn undelivered(&self) -> impl Iterator<Item = &Execution> {
         self.executions().filter(|execution| {
             execution
                 .settlement
                 .as_ref()
-                .is_some_and(|settlement| !settlement.delivered)
+                .is_some_and(|settlement| !settlement.delivered && settlement.refused.is_none())
         })
     }
 
@@ -173,7 +192,7 @@ impl State {
             Record::Settled {
                 warrant, ending, ..
             } => match self.executions.get(warrant) {
-                None if *ending == Ending::NeverStarted => Ok(()),
+                None if matches!(ending, Ending::NeverStarted | Ending::Unknown) => Ok(()),
                 None => Err(order("an end without an intent", warrant)),
                 Some(execution) if execution.settlement.is_some() => {
                     Err(order("a second end", warrant))
@@ -189,13 +208,17 @@ impl State {
                 }) => Ok(()),
                 Some(_) | None => Err(order("delivery of a notice", warrant)),
             },
-            Record::ReceiptDelivered { warrant } => match self.executions.get(warrant) {
-                Some(Execution {
-                    settlement: Some(_),
-                    ..
-                }) => Ok(()),
-                Some(_) | None => Err(order("delivery of a receipt", warrant)),
-            },
+            Record::ReceiptDelivered { warrant } | Record::ReceiptRefused { warrant, .. } => {
+                match self.executions.get(warrant) {
+                    Some(Execution {
+                        settlement: Some(_),
+                        ..
+                    }) => Ok(()),
+                    Some(_) | None => Err(order("delivery of a receipt", warrant)),
+                }
+            }
+            Record::Begun { .. } if self.is_blank() => Ok(()),
+            Record::Begun { .. } => Err(StateError::Begun),
             Record::TornTailRemoved { .. } => Ok(()),
         }
     }
@@ -262,6 +285,7 @@ impl State {
                     ending,
                     receipt,
                     delivered: false,
+                    refused: None,
                 };
                 self.executions
                     .entry(warrant)
@@ -285,6 +309,14 @@ impl State {
                     settlement.delivered = true;
                 }
             }
+            Record::ReceiptRefused { warrant, why } => {
+                if let Some(execution) = self.executions.get_mut(&warrant)
+                    && let Some(settlement) = &mut execution.settlement
+                {
+                    settlement.refused = Some(why);
+                }
+            }
+            Record::Begun { log_size, .. } => self.begun = Some(log_size),
             Record::TornTailRemoved { .. } => {}
         }
         Ok(())

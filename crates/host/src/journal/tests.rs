@@ -214,3 +214,48 @@ fn a_line_taken_out_is_noticed() {
         Err(JournalError::Damaged { .. })
     ));
 }
+
+#[test]
+fn a_nearly_full_journal_takes_ends_and_no_beginnings() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(dir.path(), NOW).unwrap();
+    journal.append(intent(1)).unwrap();
+    journal.length = JOURNAL_BYTES_MAX - RESERVE_BYTES + 1;
+    assert!(!journal.has_room());
+    journal.append(settled(1, Ending::Unknown)).unwrap();
+    let error = journal.append(intent(2)).unwrap_err();
+    assert!(matches!(error, JournalError::Full(_)));
+    assert!(error.to_string().contains("archive"), "{error}");
+}
+
+#[test]
+fn a_journal_begins_once_and_remembers_what_it_cannot_know() {
+    let dir = tempfile::tempdir().unwrap();
+    let begun = |log_size| Record::Begun { at: NOW, log_size };
+    let mut journal = Journal::open(dir.path(), NOW).unwrap();
+    assert!(journal.state().is_blank());
+    journal.append(begun(7)).unwrap();
+    assert!(journal.append(begun(0)).is_err());
+    drop(journal);
+    let state = read(dir.path()).unwrap();
+    assert_eq!((state.is_blank(), state.blind_before()), (false, Some(7)));
+    let fresh = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(fresh.path(), NOW).unwrap();
+    journal.append(begun(0)).unwrap();
+    assert_eq!(journal.state().blind_before(), None);
+}
+
+#[test]
+fn a_receipt_that_is_refused_for_good_waits_no_longer() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(dir.path(), NOW).unwrap();
+    let refused = |n| Record::ReceiptRefused {
+        warrant: warrant(n),
+        why: "no".into(),
+    };
+    assert!(journal.append(refused(1)).is_err(), "there is none");
+    journal.append(settled(1, Ending::Unknown)).unwrap();
+    assert_eq!(journal.state().undelivered().count(), 1);
+    journal.append(refused(1)).unwrap();
+    assert_eq!(journal.state().undelivered().count(), 0);
+}

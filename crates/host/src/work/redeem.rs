@@ -1,12 +1,14 @@
-//! Redeeming, and settling what was redeemed: from the gate's answer to a permit, from the permit to
-//! a receipt, from the journal to the gate.
+//! Redeeming: from the gate's answer to a permit, from the permit to a receipt. Delivering that is
+//! not here; see `settle`.
 
+use super::answer::{Refusal, refusal};
 use super::{Host, PLAN_BYTES_MAX, WorkError, World};
 use crate::act::ActError;
-use crate::client::{Caller, Client, ClientError, Redemption, ToRedeem, Unsettled};
+use crate::client::{Caller, Client, Redemption, ToRedeem};
 use crate::durable;
-use crate::journal::{JournalError, Record};
+use crate::journal::JournalError;
 use crate::key::HostKey;
+use crate::seen::SeenError;
 use countersign_domain::{ChangeId, Nonce, PreparedPlan, canonical};
 use countersign_verify::handover::{self, HostPins, HostView};
 use rand::RngCore;
@@ -18,8 +20,10 @@ pub(super) enum Redeemed {
     Executed,
     /// A warrant was handed over that is not acted on: it has to be settled.
     Refused,
-    /// There was none to act on.
+    /// There was none to act on yet: to be asked for again.
     NotNow,
+    /// There was none to act on, and asking again will not help.
+    Withheld,
 }
 
 impl Host {
@@ -32,8 +36,8 @@ impl Host {
     ) -> Result<Redeemed, WorkError> {
         if !self.config.apt.execute {
             // It would only be refused; the gate lets it expire.
-            self.refuse_for_now(world, &task.change, "this host only observes".into());
-            return Ok(Redeemed::NotNow);
+            self.give_up(world, &task.change, "this host only observes".into());
+            return Ok(Redeemed::Withheld);
         }
         let plan = match durable::read_bounded(&self.plan_path(&task.plan), PLAN_BYTES_MAX)
             .map_err(|error| error.to_string())
@@ -43,8 +47,8 @@ impl Host {
             Ok(plan) => plan,
             Err(problem) => {
                 let why = format!("this host does not hold plan `{}`: {problem}", task.plan);
-                self.refuse_for_now(world, &task.change, why);
-                return Ok(Redeemed::NotNow);
+                self.give_up(world, &task.change, why);
+                return Ok(Redeemed::Withheld);
             }
         };
         let mut bytes = [0_u8; 16];
@@ -62,17 +66,27 @@ impl Host {
             .redeem(self.caller(world), &task.change, &redemption);
         let handover = match redeemed {
             Ok(handover) => handover,
-            Err(
-                error @ ClientError::Refused {
-                    status: 400..=499, ..
-                },
-            ) => {
-                self.refuse_for_now(world, &task.change, error.to_string());
-                return Ok(Redeemed::NotNow);
+            // Nothing is recorded: a wave comes, a halt ends, and it is asked for again.
+            Err(error) => {
+                let refused = refusal(&error);
+                let Some(refused) = refused else {
+                    return Err(error.into());
+                };
+                self.tell(world, &task.change, format!("not handed over: {error}"));
+                return Ok(match refused {
+                    Refusal::ForNow => Redeemed::NotNow,
+                    Refusal::ForGood => Redeemed::Withheld,
+                });
+            }
+        };
+        match self.seen.extend(&handover.roster) {
+            Ok(_) => {}
+            Err(SeenError::Chain(error)) => {
+                self.give_up(world, &task.change, format!("refused: {error}"));
+                return Ok(Redeemed::Refused);
             }
             Err(error) => return Err(error.into()),
-        };
-        self.seen.extend(&handover.roster)?;
+        }
         let pins = self.pins();
         let view = HostView {
             host: &self.config.host,
@@ -87,13 +101,25 @@ impl Host {
         let permit = match handover::verify(&handover, &view) {
             Ok(permit) => permit,
             Err(refusal) => {
-                self.refuse_for_now(world, &task.change, format!("refused: {refusal}"));
+                self.give_up(world, &task.change, format!("refused: {refusal}"));
                 return Ok(Redeemed::Refused);
             }
         };
         // INVARIANT (11): what was believed is durable before anything rests on it.
         self.seen
             .advance(permit.checkpoint(), permit.halt_epoch())?;
+        let warrant = *permit.warrant().digest();
+        // INVARIANT (4): one spend, although the journal that knew of it may be lost.
+        if let Some(log_size) = self.journal.state().blind_before()
+            && permit.log_index() < log_size
+            && self.journal.state().get(&warrant).is_none()
+        {
+            let why = "this warrant is older than this host's journal, which was begun anew: whether it was acted on is not known; look at the host, and reconcile";
+            self.executor(world, &|_, _| false)
+                .disown(&task.change, warrant, why)?;
+            self.give_up(world, &task.change, why.into());
+            return Ok(Redeemed::Refused);
+        }
         world.progress.line(format!(
             "warrant for `{}` verified: log entry {}, {} on {}",
             task.change,
@@ -132,14 +158,15 @@ impl Host {
             }
             // One spend: nothing happened, and the receipt of the first time stands.
             Err(ActError::Journal(JournalError::State(error))) => {
-                self.refuse_for_now(world, &task.change, error.to_string());
+                self.give_up(world, &task.change, error.to_string());
                 Ok(Redeemed::Refused)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    fn refuse_for_now(&mut self, world: World<'_>, change: &ChangeId, why: String) {
+    /// Not asked for again in this run; when a warrant for it is out, it is settled.
+    fn give_up(&mut self, world: World<'_>, change: &ChangeId, why: String) {
         world
             .progress
             .line(format!("`{change}` not acted on: {why}"));
@@ -156,80 +183,5 @@ impl Host {
             lease_seconds_max: i64::from(pins.lease_seconds_max),
             clock_skew_seconds_max: i64::from(pins.clock_skew_seconds_max),
         }
-    }
-
-    /// The redemption to repeat for a warrant that is out and that this host never saw.
-    pub(super) fn lost_handover(&self, task: &Unsettled) -> Option<ToRedeem> {
-        let seen = self.journal.state().get(&task.warrant).is_some();
-        if seen || self.refused.contains_key(&task.change) {
-            return None;
-        }
-        let text = durable::read_bounded(&self.planned_path(&task.change), 200).ok()?;
-        Some(ToRedeem {
-            change: task.change.clone(),
-            plan: std::str::from_utf8(&text).ok()?.parse().ok()?,
-        })
-    }
-
-    /// A warrant that the gate wants settled: one that this host has an end for is delivered again,
-    /// one that it never acted on and will not is settled as never started.
-    pub(super) fn settle_unsettled(
-        &mut self,
-        world: World<'_>,
-        redeemable: &[ToRedeem],
-        task: &Unsettled,
-    ) -> Result<bool, WorkError> {
-        if let Some(known) = self.journal.state().get(&task.warrant) {
-            if let Some(settlement) = known.settlement.clone() {
-                let caller = self.caller(world);
-                self.client
-                    .settled(caller, &task.change, &settlement.receipt)?;
-            }
-            return Ok(false);
-        }
-        let why = match self.refused.get(&task.change) {
-            Some(why) => why.clone(),
-            None if redeemable.iter().any(|one| one.change == task.change) => return Ok(false),
-            None => "this host has no record of that warrant, and will not act on it".into(),
-        };
-        self.executor(world, &|_, _| false)
-            .refuse(&task.change, task.warrant, &why)?;
-        Ok(true)
-    }
-
-    /// Hands over notices and receipts that the gate does not have yet, in that order.
-    pub(super) fn deliver(&mut self, world: World<'_>) -> Result<(), WorkError> {
-        let waiting: Vec<_> = self.journal.state().undelivered().cloned().collect();
-        for execution in waiting {
-            let caller = self.caller(world);
-            if let Some(intended) = &execution.intended
-                && !intended.notice_delivered
-            {
-                match self
-                    .client
-                    .started(caller, &execution.change, &intended.notice)
-                {
-                    Ok(()) => {
-                        let warrant = execution.warrant;
-                        self.journal.append(Record::NoticeDelivered { warrant })?;
-                    }
-                    // It may be too late for a notice; the receipt tells the same.
-                    Err(ClientError::Refused {
-                        status: 400..=499, ..
-                    }) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            let Some(settlement) = &execution.settlement else {
-                continue;
-            };
-            let caller = self.caller(world);
-            self.client
-                .settled(caller, &execution.change, &settlement.receipt)?;
-            self.journal.append(Record::ReceiptDelivered {
-                warrant: execution.warrant,
-            })?;
-        }
-        Ok(())
     }
 }

@@ -67,6 +67,9 @@ pub struct State {
     pub observations: Vec<String>,
     pub halted: bool,
     pub receipts_fail: bool,
+    /// What the next requests of a kind (the last segment of their path) are refused with: status
+    /// and word.
+    pub refuse: BTreeMap<String, (u16, &'static str)>,
     /// The next handover is lost on its way, after the warrant was logged.
     pub lose_handover: bool,
     pub tamper_warrant: Option<TamperWarrant>,
@@ -187,6 +190,7 @@ impl Gate {
             observations: Vec::new(),
             halted: false,
             receipts_fail: false,
+            refuse: BTreeMap::new(),
             lose_handover: false,
             tamper_warrant: None,
             tamper_handover: None,
@@ -395,6 +399,10 @@ impl State {
         let path = path.strip_prefix("/api/v1").unwrap();
         let segments: Vec<_> = path.trim_start_matches('/').split(['/', '?']).collect();
         let text = |name: &str| body[name].as_str().unwrap().to_owned();
+        if let Some((status, word)) = segments.last().and_then(|last| self.refuse.get(*last)) {
+            let kind = format!("https://countersign.dev/problems/{word}");
+            return (*status, json!({"type": kind, "title": word}));
+        }
         match (method, segments.as_slice()) {
             ("GET", ["deployment"]) => {
                 let genesis = Digest::of(self.roster[0].change.as_bytes());

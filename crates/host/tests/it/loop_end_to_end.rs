@@ -13,12 +13,12 @@ use countersign_host::session::Session;
 use countersign_host::work::{Host, Summary, WorkError, World};
 use rand::SeedableRng as _;
 
-struct Deployment {
-    place: Place,
-    gate: Gate,
+pub struct Deployment {
+    pub place: Place,
+    pub gate: Gate,
 }
 
-fn world() -> World<'static> {
+pub fn world() -> World<'static> {
     World {
         clock: &now,
         progress: Progress::silent(),
@@ -26,7 +26,7 @@ fn world() -> World<'static> {
 }
 
 /// An enrolled and admitted host in a guarded sandbox.
-fn deployment(change: impl FnOnce(&mut Place)) -> Deployment {
+pub fn deployment(change: impl FnOnce(&mut Place)) -> Deployment {
     let mut place = place();
     change(&mut place);
     let gate = Gate::start(&place.config.host, &place.config.deployment, now());
@@ -41,17 +41,17 @@ fn deployment(change: impl FnOnce(&mut Place)) -> Deployment {
 }
 
 impl Deployment {
-    fn try_run(&self) -> Result<Summary, WorkError> {
+    pub fn try_run(&self) -> Result<Summary, WorkError> {
         let mut rng = rand::rngs::StdRng::seed_from_u64(1);
         Host::open(self.place.config.clone(), world())?.run_once(world(), &mut rng)
     }
 
-    fn run(&self) -> Summary {
+    pub fn run(&self) -> Summary {
         self.try_run().unwrap()
     }
 
     /// Proposed, prepared and authorized, not yet redeemed.
-    fn authorized(&self, package: &str, to: &str) -> ChangeId {
+    pub fn authorized(&self, package: &str, to: &str) -> ChangeId {
         let change = self
             .gate
             .propose(proposal(&self.place.config, &[(package, to)]));
@@ -62,7 +62,7 @@ impl Deployment {
     }
 
     /// The one receipt of a change, verified as the gate would.
-    fn receipt(&self, change: &ChangeId) -> Receipt {
+    pub fn receipt(&self, change: &ChangeId) -> Receipt {
         let receipts = self.gate.change(change).receipts;
         assert_eq!(receipts.len(), 1);
         let roster =

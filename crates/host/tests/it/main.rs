@@ -12,5 +12,6 @@ mod gate;
 mod http;
 mod log;
 mod loop_end_to_end;
+mod misfortunes;
 mod private_lists;
 mod sandboxed;

@@ -1,0 +1,189 @@
+//! What goes wrong around a host: a gate that refuses, a journal that is gone, half a way back.
+
+use crate::loop_end_to_end::{Deployment, deployment, world};
+use crate::sandboxed::proposal;
+use countersign_domain::ChangeId;
+use countersign_domain::receipt::Ending;
+use countersign_host::journal;
+use countersign_host::work::Host;
+use rand::SeedableRng as _;
+
+fn refuse(here: &Deployment, what: &str, status: u16, word: &'static str) {
+    here.gate
+        .state()
+        .refuse
+        .insert(what.to_owned(), (status, word));
+}
+
+fn relent(here: &Deployment) {
+    here.gate.state().refuse.clear();
+}
+
+fn lose_journal(here: &Deployment) {
+    let path = journal::path(&here.place.config.state_dir);
+    std::fs::rename(&path, path.with_extension("aside")).unwrap();
+}
+
+#[test]
+fn what_is_refused_for_now_runs_later_in_the_same_run() {
+    let here = deployment(|_| {});
+    let change = here.authorized("cs-web", "1.1");
+    let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+    let mut host = Host::open(here.place.config.clone(), world()).unwrap();
+    for (status, word) in [
+        (409, "not-your-turn"),
+        (409, "halted"),
+        (409, "decided-again"),
+        (429, "overloaded"),
+        (401, "unauthenticated"),
+    ] {
+        refuse(&here, "redemptions", status, word);
+        let summary = host.run_once(world(), &mut rng).unwrap();
+        assert_eq!((summary.executed, summary.refused), (0, 0), "{word}");
+        assert!(here.gate.change(&change).receipts.is_empty(), "{word}");
+    }
+    relent(&here);
+    assert_eq!(host.run_once(world(), &mut rng).unwrap().executed, 1);
+    assert_eq!(here.receipt(&change).ending, Ending::Succeeded);
+}
+
+#[test]
+fn a_warrant_that_is_out_is_not_settled_while_the_gate_only_waits() {
+    let here = deployment(|_| {});
+    let change = here.authorized("cs-web", "1.1");
+    here.gate.state().lose_handover = true;
+    assert!(here.try_run().is_err());
+    refuse(&here, "redemptions", 409, "halted");
+    assert_eq!(here.run().refused, 0);
+    assert!(here.gate.change(&change).receipts.is_empty());
+    // Gone for good: then it is.
+    refuse(&here, "redemptions", 409, "settled");
+    assert_eq!(here.run().refused, 1);
+    assert_eq!(here.receipt(&change).ending, Ending::NeverStarted);
+}
+
+#[test]
+fn a_lost_journal_makes_what_was_done_unknown() {
+    let here = deployment(|_| {});
+    let change = here.authorized("cs-web", "1.1");
+    here.gate.state().receipts_fail = true;
+    assert!(here.try_run().is_err());
+    assert_eq!(here.place.version("cs-web").as_deref(), Some("1.1"));
+    lose_journal(&here);
+    here.gate.state().receipts_fail = false;
+    assert_eq!(here.run().executed, 0);
+    let receipt = here.receipt(&change);
+    assert_eq!(receipt.ending, Ending::Unknown);
+    assert!(
+        receipt.notes[0].contains("begun anew"),
+        "{:?}",
+        receipt.notes
+    );
+    // Handed over once more, with the journal lost once more, it is still not acted on.
+    lose_journal(&here);
+    here.gate.authorize(&change);
+    assert_eq!(here.run().executed, 0);
+    let log = std::fs::read_to_string(here.place.sandbox.root().join("var/log/dpkg.log")).unwrap();
+    assert_eq!(log.matches("upgrade cs-web:all 1.0 1.1").count(), 1);
+    // What is authorized after that is as good as ever.
+    let next = here.authorized("cs-db", "1.1");
+    assert_eq!(here.run().executed, 1);
+    assert_eq!(here.receipt(&next).ending, Ending::Succeeded);
+}
+
+#[test]
+fn a_lost_journal_makes_a_warrant_that_is_out_unknown_and_never_executed() {
+    let here = deployment(|_| {});
+    here.authorized("cs-web", "1.1");
+    assert_eq!(here.run().executed, 1);
+    let change = here.authorized("cs-db", "1.1");
+    here.gate.state().lose_handover = true;
+    assert!(here.try_run().is_err());
+    lose_journal(&here);
+    assert_eq!(here.run().executed, 0);
+    assert_eq!(here.receipt(&change).ending, Ending::Unknown);
+    assert_eq!(here.place.version("cs-db").as_deref(), Some("1.0"));
+}
+
+#[test]
+fn a_document_that_the_gate_refuses_does_not_stop_the_host() {
+    let here = deployment(|_| {});
+    refuse(&here, "observations", 422, "invalid");
+    refuse(&here, "plans", 422, "invalid");
+    let change = here
+        .gate
+        .propose(proposal(&here.place.config, &[("cs-web", "1.1")]));
+    let summary = here.run();
+    assert_eq!((summary.observed, summary.unprepared), (0, 1));
+    let why = here.gate.change(&change).unprepared.unwrap();
+    assert!(why.contains("was not taken"), "{why}");
+    // Not even that is taken: the run comes to an end all the same.
+    refuse(&here, "unprepared", 409, "state");
+    here.gate
+        .propose(proposal(&here.place.config, &[("cs-db", "1.1")]));
+    assert_eq!(here.run().unprepared, 1);
+    relent(&here);
+    assert_eq!(here.run().prepared, 1);
+}
+
+#[test]
+fn a_receipt_that_is_refused_for_good_does_not_jam_the_host() {
+    let here = deployment(|_| {});
+    let change = here.authorized("cs-web", "1.1");
+    refuse(&here, "receipts", 429, "overloaded");
+    assert_eq!(here.run().executed, 1);
+    refuse(&here, "receipts", 409, "conflict");
+    here.run();
+    let state = journal::read(&here.place.config.state_dir).unwrap();
+    assert_eq!(state.undelivered().count(), 0);
+    let settlement = state.executions().next().unwrap().settlement.clone();
+    assert!(settlement.unwrap().refused.unwrap().contains("conflict"));
+    let next: ChangeId = here.authorized("cs-db", "1.1");
+    assert_eq!(here.run().executed, 1);
+    // As long as the gate asks, it is answered: the first of both arrives in the end.
+    relent(&here);
+    here.run();
+    for change in [&change, &next] {
+        assert_eq!(here.receipt(change).ending, Ending::Succeeded);
+    }
+}
+
+/// Only a part of the way back is there, and apt would remove a package to go it.
+#[test]
+fn half_a_way_back_is_not_gone() {
+    let here = deployment(|place| {
+        for check in place.config.checks.values_mut() {
+            check.command = Some(vec!["/bin/false".into()]);
+        }
+        // No archive offers the old `cs-legacy` any more; `cs-old`, which conflicts with the new
+        // one, is still there.
+        let lists = place.sandbox.root().join("var/lib/apt/lists");
+        let list = std::fs::read_dir(lists)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path())
+            .find(|path| path.to_string_lossy().ends_with("_demo_._Packages"))
+            .unwrap();
+        let text = std::fs::read_to_string(&list).unwrap();
+        let kept: Vec<_> = text
+            .split("\n\n")
+            .filter(|stanza| !stanza.contains("Package: cs-legacy\n"))
+            .collect();
+        assert!(kept.len() < text.split("\n\n").count());
+        std::fs::write(&list, kept.join("\n\n")).unwrap();
+    });
+    let change = here.authorized("cs-legacy", "1.1");
+    assert_eq!(here.run().executed, 1);
+    let receipt = here.receipt(&change);
+    assert_eq!(receipt.ending, Ending::Failed, "{:?}", receipt.notes);
+    assert!(
+        receipt
+            .notes
+            .iter()
+            .any(|note| note.contains("nothing was reversed") && note.contains("cs-legacy")),
+        "{:?}",
+        receipt.notes
+    );
+    assert_eq!(here.place.version("cs-legacy").as_deref(), Some("1.1"));
+    assert_eq!(here.place.version("cs-old"), None);
+}
