@@ -8,7 +8,8 @@
 use crate::digest::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use std::borrow::Cow;
+use std::ops::Range;
 
 /// The largest integer that every JSON reader carries exactly.
 pub const INTEGER_MAX: i64 = 9_007_199_254_740_991;
@@ -42,9 +43,9 @@ pub enum CanonicalError {
 /// # Errors
 /// When the value holds a number, key or depth that has no canonical form.
 pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, CanonicalError> {
-    let value = serde_json::to_value(value)?;
-    let mut out = Vec::with_capacity(512);
-    write_value(&value, &mut out, 0)?;
+    let text = serde_json::to_vec(value)?;
+    let mut out = Vec::with_capacity(text.len());
+    Ordered { text: &text, at: 0 }.value(&mut out, 0)?;
     Ok(out)
 }
 
@@ -78,59 +79,173 @@ pub fn from_bytes<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, Ca
     }
 }
 
-fn write_value(value: &Value, out: &mut Vec<u8>, depth: usize) -> Result<(), CanonicalError> {
-    if depth > DEPTH_MAX {
-        return Err(CanonicalError::Depth);
-    }
-    match value {
-        Value::Null | Value::Bool(_) | Value::String(_) => serde_json::to_writer(out, value)?,
-        Value::Number(number) => {
-            let exact = number
-                .as_i64()
-                .filter(|n| (-INTEGER_MAX..=INTEGER_MAX).contains(n));
-            let Some(integer) = exact else {
-                return Err(CanonicalError::Number(number.to_string()));
-            };
-            serde_json::to_writer(out, &integer)?;
+/// Copies compact JSON that `serde_json` has written, with the members of each object in order.
+/// Strings are canonical as they stand; a tree of values would cost several times as much.
+struct Ordered<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+/// A member of an object: its key, and where it stands in what was written.
+struct Member<'a> {
+    key: Cow<'a, [u8]>,
+    written: Range<usize>,
+}
+
+impl<'a> Ordered<'a> {
+    fn value(&mut self, out: &mut Vec<u8>, depth: usize) -> Result<(), CanonicalError> {
+        if depth > DEPTH_MAX {
+            return Err(CanonicalError::Depth);
         }
-        Value::Array(items) => {
-            out.push(b'[');
-            for (at, item) in items.iter().enumerate() {
+        match self.next() {
+            Some(b'{') => self.object(out, depth),
+            Some(b'[') => self.array(out, depth),
+            Some(b'"') => {
+                out.extend(self.string()?);
+                Ok(())
+            }
+            Some(b'-' | b'0'..=b'9') => {
+                out.extend(self.number()?);
+                Ok(())
+            }
+            // `null`, `true`, `false`.
+            Some(_) => {
+                out.extend(self.while_it(|byte| byte.is_ascii_lowercase()));
+                Ok(())
+            }
+            None => Err(CanonicalError::NotCanonical),
+        }
+    }
+
+    fn array(&mut self, out: &mut Vec<u8>, depth: usize) -> Result<(), CanonicalError> {
+        self.take(b'[', out)?;
+        while self.next() != Some(b']') {
+            if self.next() == Some(b',') {
+                self.take(b',', out)?;
+            }
+            self.value(out, depth + 1)?;
+        }
+        self.take(b']', out)
+    }
+
+    fn object(&mut self, out: &mut Vec<u8>, depth: usize) -> Result<(), CanonicalError> {
+        self.take(b'{', out)?;
+        let start = out.len();
+        let mut members: Vec<Member<'a>> = Vec::new();
+        while self.next() != Some(b'}') {
+            if self.next() == Some(b',') {
+                self.take(b',', out)?;
+            }
+            let from = out.len();
+            let quoted = self.string()?;
+            out.extend(quoted);
+            self.take(b':', out)?;
+            self.value(out, depth + 1)?;
+            members.push(Member {
+                key: key(quoted)?,
+                written: from..out.len(),
+            });
+        }
+        if !members.is_sorted_by(|one, next| one.key < next.key) {
+            members.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+            if members
+                .windows(2)
+                .any(|two| matches!(two, [one, next] if one.key == next.key))
+            {
+                return Err(CanonicalError::NotCanonical);
+            }
+            let unordered = out.split_off(start);
+            for (at, member) in members.iter().enumerate() {
                 if at > 0 {
                     out.push(b',');
                 }
-                write_value(item, out, depth + 1)?;
+                let written = member.written.start - start..member.written.end - start;
+                out.extend(unordered.get(written).unwrap_or_default());
             }
-            out.push(b']');
         }
-        Value::Object(map) => {
-            // Sorted here: serde_json's map keeps insertion order when any crate of the build
-            // switches `preserve_order` on.
-            let mut members: Vec<_> = map.iter().collect();
-            members.sort_unstable_by_key(|(key, _)| *key);
-            out.push(b'{');
-            for (at, (key, member)) in members.into_iter().enumerate() {
-                if !key.is_ascii() {
-                    return Err(CanonicalError::Key(crate::text::shown(key, 40)));
+        self.take(b'}', out)
+    }
+
+    /// A string with its quotes.
+    fn string(&mut self) -> Result<&'a [u8], CanonicalError> {
+        let rest = self.rest();
+        let mut escaped = false;
+        for (at, byte) in rest.iter().enumerate().skip(1) {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => {
+                    self.at += at + 1;
+                    return rest.get(..=at).ok_or(CanonicalError::NotCanonical);
                 }
-                if at > 0 {
-                    out.push(b',');
-                }
-                serde_json::to_writer(&mut *out, key)?;
-                out.push(b':');
-                write_value(member, out, depth + 1)?;
+                _ => {}
             }
-            out.push(b'}');
+        }
+        Err(CanonicalError::NotCanonical)
+    }
+
+    fn number(&mut self) -> Result<&'a [u8], CanonicalError> {
+        let digits =
+            self.while_it(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'));
+        let text = String::from_utf8_lossy(digits);
+        // A fraction or an exponent is no `i64` either.
+        let exact = text.parse::<i64>();
+        if exact.is_ok_and(|number| (-INTEGER_MAX..=INTEGER_MAX).contains(&number)) {
+            Ok(digits)
+        } else {
+            Err(CanonicalError::Number(text.into_owned()))
         }
     }
-    Ok(())
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn next(&self) -> Option<u8> {
+        self.rest().first().copied()
+    }
+
+    fn take(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
+        if self.next() != Some(byte) {
+            return Err(CanonicalError::NotCanonical);
+        }
+        out.push(byte);
+        self.at += 1;
+        Ok(())
+    }
+
+    fn while_it(&mut self, is: impl Fn(u8) -> bool) -> &'a [u8] {
+        let rest = self.rest();
+        let end = rest
+            .iter()
+            .position(|byte| !is(*byte))
+            .unwrap_or(rest.len());
+        self.at += end;
+        rest.get(..end).unwrap_or_default()
+    }
+}
+
+/// The text of a key, without quotes and escapes: by it members are ordered.
+fn key(quoted: &[u8]) -> Result<Cow<'_, [u8]>, CanonicalError> {
+    let inner = quoted
+        .get(1..quoted.len().saturating_sub(1))
+        .unwrap_or_default();
+    if !inner.is_ascii() {
+        let text = String::from_utf8_lossy(inner);
+        return Err(CanonicalError::Key(crate::text::shown(&text, 40)));
+    }
+    if inner.contains(&b'\\') {
+        let text: String = serde_json::from_slice(quoted)?;
+        return Ok(Cow::Owned(text.into_bytes()));
+    }
+    Ok(Cow::Borrowed(inner))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn keys_are_sorted_and_numbers_exact() {
@@ -170,6 +285,30 @@ mod tests {
     }
 
     #[test]
+    fn members_are_ordered_by_what_their_keys_say() {
+        let value = json!({"[": 1, "\n": {"z": [], "a": {}}, "\"": "}\",{", "\\": false});
+        assert_eq!(
+            to_text(&value).unwrap(),
+            r#"{"\n":{"a":{},"z":[]},"\"":"}\",{","[":1,"\\":false}"#
+        );
+    }
+
+    #[test]
+    fn a_key_that_comes_twice_is_refused() {
+        #[derive(Serialize)]
+        struct Twice {
+            a: u8,
+            #[serde(rename = "a")]
+            b: u8,
+        }
+        let twice = Twice { a: 1, b: 2 };
+        assert!(matches!(
+            to_bytes(&twice),
+            Err(CanonicalError::NotCanonical)
+        ));
+    }
+
+    #[test]
     fn reading_back_wants_the_canonical_bytes() {
         #[derive(Debug, Serialize, serde::Deserialize)]
         struct Pair {
@@ -196,7 +335,7 @@ mod tests {
         leaf.prop_recursive(4, 32, 4, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::btree_map("[ -~]{0,8}", inner, 0..4)
+                prop::collection::btree_map("[\\x01-~]{0,8}", inner, 0..4)
                     .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })

@@ -2,7 +2,7 @@
 
 use crate::decide;
 use crate::error::GateError;
-use crate::propose::{load_change, load_proposal};
+use crate::propose::{load_change, proposal_jws};
 use crate::state::{self, ExecutionRecord};
 use crate::{Frame, Gate, World};
 use countersign_domain::entry::Event;
@@ -124,7 +124,7 @@ impl Gate {
         self.store.read(|view| {
             let world = self.worlds.at(view)?;
             let record = load_change(view, change)?;
-            let (jws, _) = load_proposal(view, &record)?;
+            let jws = proposal_jws(view, &record)?;
             let proposal = countersign_verify::proposal::verify(&jws, &world.roster)?;
             Ok((world, proposal))
         })

@@ -12,7 +12,7 @@ use countersign_domain::warrant::LogReference;
 use countersign_domain::{
     AgentId, ChangeId, ChangeState, Digest, PreparedPlan, Proposal, RequestId, Timestamp,
 };
-use countersign_store::{Log, Read, Write};
+use countersign_store::{Log, Read, StoreError, Write};
 use countersign_verify::log::recommendations_origin;
 use std::sync::Arc;
 
@@ -198,19 +198,23 @@ pub(crate) fn load_proposal(
     store: &dyn Read,
     record: &ChangeRecord,
 ) -> Result<(String, Proposal), GateError> {
-    let damaged = |what: &str| {
-        countersign_store::StoreError::Damaged(format!(
-            "recommendation {}: {what}",
-            record.recommendation
-        ))
-    };
-    let bytes = store
-        .entry(Log::Recommendations, record.recommendation)?
-        .ok_or_else(|| damaged("is missing"))?;
-    let jws = String::from_utf8(bytes).map_err(|_| damaged("is not text"))?;
-    let parts = countersign_domain::jws::take_apart(&jws).map_err(|_| damaged("is not a JWS"))?;
+    let jws = proposal_jws(store, record)?;
+    let parts =
+        countersign_domain::jws::take_apart(&jws).map_err(|_| damaged(record, "is not a JWS"))?;
     let proposal = countersign_domain::canonical::from_bytes(&parts.payload)?;
     Ok((jws, proposal))
+}
+
+/// The same as its agent signed it.
+pub(crate) fn proposal_jws(store: &dyn Read, record: &ChangeRecord) -> Result<String, GateError> {
+    let bytes = store
+        .entry(Log::Recommendations, record.recommendation)?
+        .ok_or_else(|| damaged(record, "is missing"))?;
+    Ok(String::from_utf8(bytes).map_err(|_| damaged(record, "is not text"))?)
+}
+
+fn damaged(record: &ChangeRecord, what: &str) -> StoreError {
+    StoreError::Damaged(format!("recommendation {}: {what}", record.recommendation))
 }
 
 fn check(

@@ -5,7 +5,7 @@ use crate::decide::{self, DecisionPreview};
 use crate::error::GateError;
 use crate::gather::{self, Inputs};
 use crate::prepare::load_execution;
-use crate::propose::{load_change, load_proposal};
+use crate::propose::{load_change, load_proposal, proposal_jws};
 use crate::redeem::roster_changes;
 use crate::state::{
     self, AlarmRecord, ChangeRecord, ExecutionRecord, HostRecord, PendingRecord, Record, WorkRecord,
@@ -385,7 +385,7 @@ fn add_work(
         (ChangeState::Preparing, ExecutionState::Waiting) if execution.plan.is_none() => {
             work.prepare.push(PrepareWork {
                 change: record.id.clone(),
-                proposal: load_proposal(view, record)?.0,
+                proposal: proposal_jws(view, record)?,
                 prepare_until: record.due_at,
             });
         }

@@ -3,8 +3,8 @@
 use super::deployment::spend;
 use super::{FoldError, required};
 use crate::state::{
-    self, AuthorizationRecord, ChangeRecord, ExecutionRecord, Record, RequestRecord, ReviewRecord,
-    RosterRecord, SettlementRecord, VoteRecord, WarrantRecord, WorkRecord,
+    self, AgentRecord, AuthorizationRecord, ChangeRecord, ExecutionRecord, Record, RequestRecord,
+    ReviewRecord, SettlementRecord, VoteRecord, WarrantRecord, WorkRecord,
 };
 use crate::world;
 use countersign_domain::change::ChangeEvent;
@@ -15,8 +15,8 @@ use countersign_domain::receipt::{Ending, Receipt, StartNotice};
 use countersign_domain::statement::{Subject, Verdict};
 use countersign_domain::warrant::{Ground, Warrant};
 use countersign_domain::{
-    AgentId, ChangeId, ChangeState, Digest, ExecutionState, HostId, PreparedPlan, Proposal,
-    Timestamp, canonical, jws,
+    ChangeId, ChangeState, Digest, ExecutionState, HostId, PreparedPlan, Proposal, Timestamp,
+    canonical, jws,
 };
 use countersign_store::{Log, Reservation, TransitionOutcome, Write};
 use serde::Serialize;
@@ -230,8 +230,7 @@ fn proposed(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), FoldErr
         })?;
     let jws = std::str::from_utf8(&bytes).map_err(|error| unreadable(index, &error.to_string()))?;
     let proposal: Proposal = payload(index, jws)?;
-    let roster: RosterRecord = required(tx, index, "current")?;
-    let owner = owner_of(&roster, index, agent)?;
+    let owner = required::<AgentRecord>(tx, index, agent.as_str())?.owner;
     let mut record = ChangeRecord {
         id: change.clone(),
         state: ChangeState::Proposed.next(ChangeEvent::Prepare)?,
@@ -505,22 +504,6 @@ fn execution(
     host: &HostId,
 ) -> Result<ExecutionRecord, FoldError> {
     required(tx, index, &ExecutionRecord::key_of(change, host))
-}
-
-fn owner_of(
-    roster: &RosterRecord,
-    index: u64,
-    agent: &AgentId,
-) -> Result<countersign_domain::PersonId, FoldError> {
-    roster
-        .roster
-        .agents
-        .get(agent)
-        .map(|entry| entry.owner.clone())
-        .ok_or_else(|| FoldError::Unknown {
-            index,
-            what: format!("agent `{agent}`"),
-        })
 }
 
 /// The payload of a JWS that was verified before it was appended.

@@ -3,15 +3,16 @@
 
 use super::{FoldError, required};
 use crate::state::{
-    self, AlarmRecord, AssetRecord, FeedRecord, HaltRecord, HostRecord, InventoryRecord,
-    PendingRecord, PolicyRecord, Record, RosterRecord, SpentRecord, StoredIntel,
+    self, AgentRecord, AlarmRecord, AssetRecord, FeedRecord, HaltRecord, HostRecord,
+    InventoryRecord, PendingRecord, PolicyRecord, Record, RosterRecord, SpentRecord, StoredIntel,
 };
 use countersign_domain::canonical;
 use countersign_domain::entry::{Entry, Event};
 use countersign_domain::observation::{Observation, PENDING_MAX};
+use countersign_domain::roster::Agent;
 use countersign_domain::statement::{HaltScope, SignedStatement};
 use countersign_domain::warrant::Signer;
-use countersign_domain::{CveId, Digest, Roster, RosterChange, Timestamp, jws};
+use countersign_domain::{AgentId, CveId, Digest, Roster, RosterChange, Timestamp, jws};
 use countersign_facts::feed::{self, FeedError, FeedKind, FeedState, Import, Intel, IntelRecord};
 use countersign_facts::inventory::Inventory;
 use countersign_store::{DocumentQuery, IntelRow, Read, StoreError, Write};
@@ -21,18 +22,21 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
     match &entry.event {
         Event::Roster { signed } => {
             let change: RosterChange = canonical::from_bytes(signed.change.as_bytes())?;
-            let record = match state::load::<RosterRecord>(tx, "current")? {
-                None => RosterRecord {
-                    roster: Roster::found(&change)?,
-                    entries: vec![index],
-                },
+            let (record, before) = match state::load::<RosterRecord>(tx, "current")? {
+                None => {
+                    let roster = Roster::found(&change)?;
+                    let entries = vec![index];
+                    (RosterRecord { roster, entries }, BTreeMap::new())
+                }
                 Some(mut record) => {
-                    record.roster = record.roster.extended(&change)?;
+                    let roster = record.roster.extended(&change)?;
+                    let before = std::mem::replace(&mut record.roster, roster).agents;
                     record.entries.push(index);
-                    record
+                    (record, before)
                 }
             };
             spend(tx, index, &signed.statements)?;
+            agents_replaced(tx, &before, &record.roster.agents)?;
             Ok(state::save(tx, &record)?)
         }
         Event::Policy {
@@ -127,6 +131,27 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
         | Event::Reviewed { .. }
         | Event::CrossCommitted { .. } => Ok(()),
     }
+}
+
+/// Writes the agents that the roster has now and had not, or not like this, before.
+fn agents_replaced(
+    tx: &mut dyn Write,
+    before: &BTreeMap<AgentId, Agent>,
+    after: &BTreeMap<AgentId, Agent>,
+) -> Result<(), FoldError> {
+    for gone in before.keys().filter(|agent| !after.contains_key(agent)) {
+        tx.remove_document(AgentRecord::KIND, gone.as_str())?;
+    }
+    for (agent, entry) in after {
+        if before.get(agent) != Some(entry) {
+            let record = AgentRecord {
+                agent: agent.clone(),
+                owner: entry.owner.clone(),
+            };
+            state::save(tx, &record)?;
+        }
+    }
+    Ok(())
 }
 
 /// The key under which a halt stands: its canonical text.

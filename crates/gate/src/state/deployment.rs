@@ -7,7 +7,7 @@ use countersign_domain::observation::PendingUpgrade;
 use countersign_domain::package::{Architecture, PackageName};
 use countersign_domain::statement::HaltScope;
 use countersign_domain::warrant::Signer;
-use countersign_domain::{ChangeId, Digest, HostId, PersonId, Roster, Timestamp};
+use countersign_domain::{AgentId, ChangeId, Digest, HostId, PersonId, Roster, Timestamp};
 use countersign_facts::feed::{FeedState, IntelRecord};
 
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,22 @@ impl Record for RosterRecord {
     const KIND: &'static str = "roster";
     fn key(&self) -> String {
         "current".into()
+    }
+}
+
+/// Who answers for an agent of the roster in force: found without reading the roster whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentRecord {
+    /// The agent.
+    pub agent: AgentId,
+    /// Who answers for it.
+    pub owner: PersonId,
+}
+
+impl Record for AgentRecord {
+    const KIND: &'static str = "agent";
+    fn key(&self) -> String {
+        self.agent.to_string()
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::fixture::*;
 use countersign_domain::roster::{Operation, SignedRosterChange};
 use countersign_domain::statement::Subject;
-use countersign_domain::{ChangeState, Digest, Environment, RosterChange, canonical};
+use countersign_domain::{ChangeState, Digest, Environment, PersonId, RosterChange, canonical};
 use countersign_facts::Inventory;
 use countersign_gate::{FeedImport, GateError, InventoryChange, PolicyChange};
 use countersign_policy::PolicySource;
@@ -78,6 +78,7 @@ fn a_policy_that_does_not_validate_leaves_the_old_in_force() {
     let subject = Subject::Policy {
         policy: source.digest(),
         version: 2,
+        authors: Vec::new(),
     };
     let change = PolicyChange {
         statements: vec![world.sign("chen", subject)],
@@ -102,18 +103,26 @@ fn a_policy_that_does_not_validate_leaves_the_old_in_force() {
 fn nobody_approves_a_policy_that_they_wrote() {
     let world = World::new(&["web-1"]);
     let source = countersign_policy::starter_for(&person("maria"));
-    let subject = Subject::Policy {
-        policy: source.digest(),
-        version: 2,
+    let sign = |signed: Vec<PersonId>, said: Vec<PersonId>| {
+        let subject = Subject::Policy {
+            policy: source.digest(),
+            version: 2,
+            authors: signed,
+        };
+        let change = PolicyChange {
+            statements: vec![world.sign("maria", subject)],
+            source: source.clone(),
+            authors: said,
+        };
+        block_on(world.gate.change_policy(change, world.now))
     };
-    let change = PolicyChange {
-        statements: vec![world.sign("maria", subject)],
-        source,
-        authors: vec![person("maria")],
-    };
+    let author = vec![person("maria")];
+    let error = sign(author.clone(), author.clone()).unwrap_err();
+    assert!(matches!(error, GateError::Forbidden(_)), "{error}");
+    // Who wrote it is signed too: whoever hands it in cannot change that.
     assert!(matches!(
-        block_on(world.gate.change_policy(change, world.now)),
-        Err(GateError::Forbidden(_))
+        sign(author, Vec::new()),
+        Err(GateError::Invalid { .. })
     ));
 }
 
@@ -159,10 +168,13 @@ fn an_inventory_that_raises_authority_needs_signatures() {
         )
     };
     assert!(
-        replace(0, None).unwrap().is_empty(),
-        "stricter needs nobody"
+        matches!(replace(0, None), Err(GateError::Unproven(_))),
+        "nobody signed"
     );
-    assert!(matches!(replace(4, None), Err(GateError::Forbidden(_))));
+    assert!(
+        replace(0, Some("chen")).unwrap().is_empty(),
+        "stricter needs one"
+    );
     assert!(matches!(
         replace(4, Some("omar")),
         Err(GateError::Forbidden(_))
@@ -210,4 +222,30 @@ fn a_deployment_is_founded_once() {
     let world = World::new(&["web-1"]);
     let signed = world.gate.roster_after(0).unwrap().remove(0);
     assert!(block_on(world.gate.found(signed, Vec::new(), world.now)).is_err());
+}
+
+#[test]
+fn a_change_is_of_the_owner_that_the_roster_names_then() {
+    let world = World::new(&["web-1"]);
+    let owner = |package: &str| {
+        let proposed = world.submit(&world.proposal(package, &[&["web-1"]]))?;
+        Ok::<_, GateError>(world.gate.change(&proposed.change).unwrap().owner)
+    };
+    assert_eq!(owner("openssl").unwrap(), person("ana"));
+    let moved = Operation::SetAgent {
+        agent: agent(),
+        owner: person("omar"),
+        public_key: countersign_gate::found::hex_key(&key(AGENT)),
+    };
+    change_roster(&world, "maria", vec![moved]).unwrap();
+    assert_eq!(owner("openssl").unwrap(), person("omar"));
+    let removed = Operation::RemoveAgent { agent: agent() };
+    change_roster(&world, "maria", vec![removed]).unwrap();
+    assert!(owner("openssl").is_err());
+    let report = countersign_store::rebuild(
+        &database(&world),
+        countersign_store::Apply::No,
+        &mut |tx, index, bytes| countersign_gate::fold::apply(tx, index, bytes),
+    );
+    assert_eq!(report.unwrap().differences, Vec::new());
 }
