@@ -250,6 +250,11 @@ fn run_status(arguments: &ShowArguments) -> Result<(), Failure> {
         config.host,
         executions.len()
     );
+    if let Some(log_size) = state.blind_before() {
+        println!(
+            "the journal was begun anew: of warrants before entry {log_size} of the log nothing is known"
+        );
+    }
     for execution in state.executions() {
         let ending = execution
             .settlement

@@ -397,3 +397,21 @@ impl Host {
             .join(format!("{name}.json"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_journal_that_cannot_be_written_ends_the_process() {
+        let io = || JournalError::Io {
+            path: "j".into(),
+            source: std::io::Error::other("disk full"),
+        };
+        assert!(WorkError::from(io()).is_final());
+        assert!(WorkError::from(ActError::from(io())).is_final());
+        assert!(WorkError::from(JournalError::Poisoned("j".into())).is_final());
+        assert!(!WorkError::from(JournalError::Full("j".into())).is_final());
+        assert!(!WorkError::Endless.is_final());
+    }
+}

@@ -92,3 +92,16 @@ fn a_file_that_others_can_write_is_refused() {
         Err(ConfigError::Writable { .. })
     ));
 }
+
+#[test]
+fn a_host_defines_no_more_checks_than_one_plan_may_hold() {
+    let with = |count: usize| {
+        let mut text = GOOD.to_owned();
+        for n in 1..count {
+            text.push_str(&format!("[checks.extra-{n}]\ntcp = \"localhost:80\"\n"));
+        }
+        parse(&text)
+    };
+    assert_eq!(with(64).unwrap().checks.len(), 64);
+    assert!(with(65).unwrap_err().contains("64"));
+}

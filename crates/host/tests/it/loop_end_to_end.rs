@@ -52,11 +52,16 @@ impl Deployment {
 
     /// Proposed, prepared and authorized, not yet redeemed.
     pub fn authorized(&self, package: &str, to: &str) -> ChangeId {
+        self.authorized_beside(package, to, 1)
+    }
+
+    /// The same, where that many proposals are to be prepared in all.
+    pub fn authorized_beside(&self, package: &str, to: &str, prepared: usize) -> ChangeId {
         let change = self
             .gate
             .propose(proposal(&self.place.config, &[(package, to)]));
         let summary = self.run();
-        assert_eq!((summary.prepared, summary.executed), (1, 0));
+        assert_eq!((summary.prepared, summary.executed), (prepared, 0));
         self.gate.authorize(&change);
         change
     }
@@ -314,7 +319,7 @@ fn a_handover_lost_on_its_way_is_asked_for_again() {
 }
 
 /// What a crashed executor leaves behind: an intent, spent, without an end.
-fn crash(here: &Deployment, change: &ChangeId) {
+pub fn crash(here: &Deployment, change: &ChangeId) {
     let plan: countersign_domain::PreparedPlan = {
         let jws = here.gate.change(change).plan.unwrap();
         let parts = countersign_domain::jws::take_apart(&jws).unwrap();

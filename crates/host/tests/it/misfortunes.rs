@@ -1,12 +1,17 @@
 //! What goes wrong around a host: a gate that refuses, a journal that is gone, half a way back.
 
-use crate::loop_end_to_end::{Deployment, deployment, world};
+use crate::gate::{key, sign};
+use crate::loop_end_to_end::{Deployment, crash, deployment, world};
 use crate::sandboxed::proposal;
-use countersign_domain::ChangeId;
+use countersign_domain::entry::change_digest;
+use countersign_domain::jws::PROPOSAL_TYP;
+use countersign_domain::lease::HostPlan;
 use countersign_domain::receipt::Ending;
+use countersign_domain::{ChangeId, canonical};
 use countersign_host::journal;
 use countersign_host::work::Host;
 use rand::SeedableRng as _;
+use std::io::Read as _;
 
 fn refuse(here: &Deployment, what: &str, status: u16, word: &'static str) {
     here.gate
@@ -186,4 +191,96 @@ fn half_a_way_back_is_not_gone() {
     );
     assert_eq!(here.place.version("cs-legacy").as_deref(), Some("1.1"));
     assert_eq!(here.place.version("cs-old"), None);
+}
+
+/// A gate may put an old plan under a new change: what the humans saw of that change is not it.
+#[test]
+fn a_warrant_that_pairs_this_plan_with_another_change_is_refused() {
+    let here = deployment(|_| {});
+    let harmless = proposal(&here.place.config, &[("cs-db", "1.1")]);
+    let other = here.gate.propose(harmless.clone());
+    let change = here.authorized_beside("cs-web", "1.1", 2);
+    let digest = canonical::digest(&harmless).unwrap();
+    let host = here.place.config.host.clone();
+    let signed = sign(&key("patcher"), PROPOSAL_TYP, "patcher", &harmless);
+    here.gate.state().tamper_warrant = Some(Box::new(move |warrant| {
+        warrant.txn = ChangeId::from_proposal(&digest);
+        let details = &mut warrant.authorization_details[0];
+        let plans = [HostPlan {
+            host: host.clone(),
+            plan: details.plan_digest,
+        }];
+        details.change_digest = change_digest(&digest, &harmless.waves, &plans).unwrap();
+    }));
+    here.gate.state().tamper_handover = Some(Box::new(move |handover| {
+        handover.proposal.clone_from(&signed);
+    }));
+    here.run();
+    assert_eq!(here.place.version("cs-web").as_deref(), Some("1.0"));
+    assert!(here.gate.change(&change).notices.is_empty());
+    let receipt = here.receipt(&other);
+    assert_eq!(receipt.ending, Ending::NeverStarted);
+    assert!(
+        receipt.notes[0].contains("another proposal"),
+        "{:?}",
+        receipt.notes
+    );
+}
+
+/// Holds dpkg's lock as a package tool does, in a process of its own, until it is dropped.
+struct PackageTool(std::process::Child);
+
+impl PackageTool {
+    fn lock(path: &std::path::Path) -> Self {
+        // `struct flock` of Linux on 64 bits: a write lock on the whole file.
+        let script = "open F, '+<', $ARGV[0] or die; my $l = pack('s s x4 q q i x4', 1, 0, 0, 0, 0); fcntl(F, 6, $l) or die; $| = 1; print qq(held\\n); sleep 120;";
+        let mut child = std::process::Command::new("perl")
+            .args(["-e", script])
+            .arg(path)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut held = [0; 5];
+        child
+            .stdout
+            .as_mut()
+            .unwrap()
+            .read_exact(&mut held)
+            .unwrap();
+        Self(child)
+    }
+}
+
+impl Drop for PackageTool {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn beside_an_open_intent_nothing_starts_and_the_run_settles_it_later() {
+    let here = deployment(|_| {});
+    let interrupted = here
+        .gate
+        .propose(proposal(&here.place.config, &[("cs-web", "1.1")]));
+    here.run();
+    crash(&here, &interrupted);
+    let lock = here.place.sandbox.root().join("var/lib/dpkg/lock-frontend");
+    std::fs::write(&lock, "").unwrap();
+    let tool = PackageTool::lock(&lock);
+    let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+    let mut host = Host::open(here.place.config.clone(), world()).unwrap();
+    let change = here
+        .gate
+        .propose(proposal(&here.place.config, &[("cs-db", "1.1")]));
+    host.run_once(world(), &mut rng).unwrap();
+    here.gate.authorize(&change);
+    assert_eq!(host.run_once(world(), &mut rng).unwrap().executed, 0);
+    assert!(here.gate.change(&change).warrant.is_none(), "not redeemed");
+    assert!(here.gate.change(&interrupted).receipts.is_empty());
+    drop(tool);
+    assert_eq!(host.run_once(world(), &mut rng).unwrap().executed, 1);
+    assert_eq!(here.receipt(&interrupted).ending, Ending::RolledBack);
+    assert_eq!(here.receipt(&change).ending, Ending::Succeeded);
 }
