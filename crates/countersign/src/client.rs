@@ -91,11 +91,7 @@ impl Client {
             None => None,
         };
         if let Some(server) = &target.server {
-            let token = match token {
-                Some(token) => Some(token),
-                // A server elsewhere has its own token; a local copy may or may not be it.
-                None => OperatorToken::read(&target.dir.join(OPERATOR_TOKEN)).ok(),
-            };
+            // Only a token that was named for it: the data directory's own is no other server's.
             return Ok(Self::new(
                 server.trim_end_matches('/').to_owned(),
                 token,

@@ -192,7 +192,8 @@ pub struct BlastRadius {
     pub accounts: u32,
 }
 
-/// Hosts reserved by changes other than this one. Read where it is decided, under the log head's
+/// Hosts reserved by changes other than this one; in flight, hosts that this one touches itself are
+/// left out, since another change on the same host widens nothing. Read where it is decided, under the log head's
 /// lock, so that two decisions can never both see the same room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -115,6 +115,9 @@ pub enum Subject {
         policy: Digest,
         /// Its number, from 1.
         version: u64,
+        /// Who wrote it: they may not approve it, nor changes under it, outside a trial.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        authors: Vec<PersonId>,
     },
     /// A change of the roster.
     Roster {

@@ -123,6 +123,7 @@ pub(crate) fn evaluate(
     mut facts: DecisionFacts,
 ) -> Result<(Decision, DecisionFacts), GateError> {
     facts.reservations = gather::reservations(tx, &facts, frame.at)?;
+    facts.blast.percent = gather::percent(world, &facts);
     let decided = world.policy()?.policy.decide(&facts);
     if let Some(text) = decided.alarm {
         frame.alarm(tx, "policy-error", Some(&facts.change), text)?;
@@ -139,6 +140,7 @@ pub(crate) fn preview(
 ) -> Result<DecisionPreview, GateError> {
     let mut facts = gather::gather(view, world, inputs, now)?.facts;
     facts.reservations = gather::reservations(view, &facts, now)?;
+    facts.blast.percent = gather::percent(world, &facts);
     let decision = world.policy()?.policy.decide(&facts).decision;
     Ok(DecisionPreview { facts, decision })
 }

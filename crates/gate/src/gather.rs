@@ -12,8 +12,8 @@ use countersign_domain::id::{AccountId, ClusterId};
 use countersign_domain::lease::HostPlan;
 use countersign_domain::observation::{Observation, PendingUpgrade};
 use countersign_domain::{
-    AgentId, ChangeId, CveId, Digest, Environment, PersonId, PreparedPlan, Proposal, Timestamp,
-    canonical,
+    AgentId, ChangeId, CveId, Digest, Environment, HostId, PersonId, PreparedPlan, Proposal,
+    Timestamp, canonical,
 };
 use countersign_facts::contradiction::{Against, contradictions};
 use countersign_facts::feed::{Feeds, Intel};
@@ -110,7 +110,8 @@ pub(crate) fn gather(
         .map(|(observation, _)| observation.observed_at)
         .chain(inputs.plans.iter().map(|plan| plan.prepared_at));
     let plans = host_plans(inputs)?;
-    let outcomes = outcomes(store, inputs, now)?;
+    let transitions = requested_transitions(inputs);
+    let outcomes = store.outcomes(&transitions, now.plus_seconds(-OUTCOMES_SECONDS))?;
     let mut facts = DecisionFacts {
         change: inputs.change.clone(),
         at: now,
@@ -119,12 +120,12 @@ pub(crate) fn gather(
         path: inputs.proposal.path,
         category: plan_facts.category,
         security_origin: plan_facts.security_origin,
-        blast: blast(world, &assets),
+        blast: blast(&assets),
         rollback: plan_facts.rollback_facts(
             inputs.proposal.rollback,
             rollbacks_in_similar(&outcomes, &assets),
         ),
-        lower: lower(&outcomes, &assets, now),
+        lower: lower(&outcomes, transitions.len(), &assets, now),
         scopes: scopes(assets),
         vulnerability,
         reservations: Reservations::default(),
@@ -166,6 +167,7 @@ pub(crate) fn reservations(
         owner: &facts.owner,
         services: &services.into_iter().collect::<Vec<_>>(),
         environments: &environments.into_iter().collect::<Vec<_>>(),
+        hosts: &assets().map(|asset| asset.host.clone()).collect::<Vec<_>>(),
         now,
     })
 }
@@ -278,13 +280,16 @@ fn scopes(assets: Vec<Asset>) -> Vec<TargetScope> {
         .collect()
 }
 
-fn blast(world: &World, assets: &[Asset]) -> BlastRadius {
-    let distinct = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-    let percent = |environment: Environment| {
-        let touched = assets
+/// The largest share of an environment's hosts that this change and all that is in flight there
+/// touch together, in percent, rounded up: split in parts, a change gains nothing.
+pub(crate) fn percent(world: &World, facts: &DecisionFacts) -> u32 {
+    let share = |environment: Environment| {
+        let touched = facts
+            .scopes
             .iter()
+            .flat_map(|scope| &scope.assets)
             .filter(|asset| asset.environment == environment)
-            .count();
+            .count() as u64;
         let known = world
             .inventory
             .as_ref()
@@ -294,20 +299,27 @@ fn blast(world: &World, assets: &[Asset]) -> BlastRadius {
             (0, _) => 0,
             // Nothing known to compare with: all of it.
             (_, 0) => 100,
-            (touched, known) => distinct((touched * 100).div_ceil(known as usize)).min(100),
+            (touched, known) => {
+                let others = u64::from(facts.reservations.in_flight_environment);
+                let percent = ((touched + others) * 100).div_ceil(u64::from(known));
+                u32::try_from(percent).unwrap_or(u32::MAX).min(100)
+            }
         }
     };
+    let all = [
+        Environment::Development,
+        Environment::Staging,
+        Environment::Production,
+    ];
+    all.into_iter().map(share).max().unwrap_or(100)
+}
+
+fn blast(assets: &[Asset]) -> BlastRadius {
+    let distinct = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     BlastRadius {
         hosts: distinct(assets.len()),
-        percent: [
-            Environment::Development,
-            Environment::Staging,
-            Environment::Production,
-        ]
-        .into_iter()
-        .map(percent)
-        .max()
-        .unwrap_or(100),
+        // Set where the reservations are read.
+        percent: 100,
         clusters: distinct(
             assets
                 .iter()
@@ -325,11 +337,8 @@ fn blast(world: &World, assets: &[Asset]) -> BlastRadius {
     }
 }
 
-fn outcomes(
-    store: &dyn Read,
-    inputs: &Inputs<'_>,
-    now: Timestamp,
-) -> Result<Vec<TransitionOutcome>, StoreError> {
+/// The transitions that are asked for, each once.
+fn requested_transitions(inputs: &Inputs<'_>) -> Vec<String> {
     let transitions: BTreeSet<String> = inputs
         .plans
         .iter()
@@ -337,8 +346,7 @@ fn outcomes(
         .filter(|step| step.requested)
         .map(|step| world::transition_key(&step.transition))
         .collect();
-    let transitions: Vec<String> = transitions.into_iter().collect();
-    store.outcomes(&transitions, now.plus_seconds(-OUTCOMES_SECONDS))
+    transitions.into_iter().collect()
 }
 
 /// Rollbacks and failures of the same transition on hosts of the same environment and tier.
@@ -358,21 +366,33 @@ fn rollbacks_in_similar(outcomes: &[TransitionOutcome], assets: &[Asset]) -> u32
 }
 
 /// Hosts in lower environments where it succeeded last, and since when.
-fn lower(outcomes: &[TransitionOutcome], assets: &[Asset], now: Timestamp) -> LowerFacts {
+fn lower(
+    outcomes: &[TransitionOutcome],
+    transitions: usize,
+    assets: &[Asset],
+    now: Timestamp,
+) -> LowerFacts {
     let lower: BTreeSet<Environment> = assets
         .iter()
         .flat_map(|asset| asset.environment.lower().iter().copied())
         .collect();
-    let mut last: BTreeMap<_, &TransitionOutcome> = BTreeMap::new();
+    // Newest first: the first one seen of a host and transition stands.
+    let mut last: BTreeMap<&HostId, BTreeMap<&str, &TransitionOutcome>> = BTreeMap::new();
     for outcome in outcomes
         .iter()
         .filter(|outcome| lower.contains(&outcome.environment))
     {
-        // Newest first: the first one seen of a host stands.
-        last.entry(&outcome.host).or_insert(outcome);
+        let of_host = last.entry(&outcome.host).or_default();
+        of_host.entry(&outcome.transition).or_insert(outcome);
     }
-    let healthy: Vec<_> = last.values().filter(|outcome| outcome.succeeded).collect();
-    let first = healthy.iter().map(|outcome| outcome.at).min();
+    // Healthy is a host where every transition that is asked for here succeeded.
+    let healthy: Vec<_> = last
+        .values()
+        .filter(|of_host| of_host.len() == transitions)
+        .filter(|of_host| of_host.values().all(|outcome| outcome.succeeded))
+        .filter_map(|of_host| of_host.values().map(|outcome| outcome.at).max())
+        .collect();
+    let first = healthy.iter().copied().min();
     let hours = first.map_or(0, |first| now.seconds_since(first).max(0) / 3600);
     LowerFacts {
         healthy_hosts: u32::try_from(healthy.len()).unwrap_or(u32::MAX),

@@ -94,7 +94,6 @@ impl Gate {
         now: Timestamp,
     ) -> Result<Digest, GateError> {
         let world = self.world()?;
-        let policy = load_policy(&change.source)?;
         let digest = change.source.digest();
         let version = world
             .policy
@@ -103,8 +102,11 @@ impl Gate {
         let wanted = Subject::Policy {
             policy: digest,
             version,
+            authors: change.authors.clone(),
         };
+        // Before the rules are compiled: that takes long, and is not for everybody to ask.
         let (statements, people) = signatures(&world, &change.statements, &wanted, now)?;
+        let policy = load_policy(&change.source)?;
         may_approve_policy(&world, &policy, &people, &change.authors)?;
         let in_force = world
             .policy
@@ -141,20 +143,23 @@ impl Gate {
     /// Replaces the inventory. What in it raises the AI's authority, in words.
     ///
     /// # Errors
-    /// When it does not parse, or raises authority without the quorum's signatures.
+    /// When it does not parse, nobody signed it, or it raises authority without the quorum's
+    /// signatures.
     pub async fn change_inventory(
         &self,
         change: InventoryChange,
         now: Timestamp,
     ) -> Result<Vec<String>, GateError> {
         let world = self.world()?;
+        // Whoever replaces it is somebody: stricter or not, the signature is the only credential.
+        let wanted = Subject::Inventory {
+            inventory: Digest::of(&change.bytes),
+        };
+        let (statements, people) = signatures(&world, &change.statements, &wanted, now)?;
         let inventory = Inventory::parse(&change.bytes)
             .map_err(|error| GateError::invalid("inventory", error.to_string()))?;
-        let digest = Digest::of(&change.bytes);
         let old = self.inventory()?;
         let raises = old.raises(&inventory);
-        let wanted = Subject::Inventory { inventory: digest };
-        let (statements, people) = signatures(&world, &change.statements, &wanted, now)?;
         for person in &people {
             // Before a first policy there is nobody to ask but the roster's threshold.
             if world.policy.is_some() {
@@ -280,6 +285,9 @@ fn signatures(
     wanted: &Subject,
     now: Timestamp,
 ) -> Result<(Vec<Statement>, BTreeSet<PersonId>), GateError> {
+    if signed.is_empty() {
+        return Err(GateError::Unproven("nobody has signed it".into()));
+    }
     let mut statements = Vec::new();
     for one in signed {
         let statement = verified(world, one, now)?.statement().clone();

@@ -6,7 +6,7 @@ use crate::redeem::environments;
 use crate::settle::stop_waiting;
 use crate::state::{self, ChangeRecord, HaltRecord, Record};
 use crate::vote::{govern, unspent, verified};
-use crate::world::covers;
+use crate::world::{World, covers};
 use crate::{Frame, Gate};
 use countersign_domain::entry::{Closing, Event};
 use countersign_domain::statement::{HaltScope, SignedStatement, Subject};
@@ -26,6 +26,10 @@ impl Gate {
     /// # Errors
     /// When the signature does not hold.
     pub async fn halt(&self, signed: SignedStatement, now: Timestamp) -> Result<u64, GateError> {
+        retried!(self.halt_once(signed.clone(), now))
+    }
+
+    async fn halt_once(&self, signed: SignedStatement, now: Timestamp) -> Result<u64, GateError> {
         let world = self.world()?;
         let verified = verified(&world, &signed, now)?;
         let Subject::Halt { halt } = verified.statement().subject.clone() else {
@@ -46,7 +50,7 @@ impl Gate {
                     statement: signed,
                 },
             )?;
-            revoke_covered(tx, &frame, &halt)?;
+            revoke_covered(tx, &world, &frame, &halt)?;
             Ok(epoch)
         })
         .await
@@ -125,7 +129,12 @@ impl Gate {
 }
 
 /// Takes the authority from everything the halt covers that is authorized or has not started.
-fn revoke_covered(tx: &mut dyn Write, frame: &Frame, halt: &HaltScope) -> Result<(), GateError> {
+fn revoke_covered(
+    tx: &mut dyn Write,
+    world: &World,
+    frame: &Frame,
+    halt: &HaltScope,
+) -> Result<(), GateError> {
     let states = [
         ChangeState::Authorized.as_str(),
         ChangeState::Running.as_str(),
@@ -161,7 +170,7 @@ fn revoke_covered(tx: &mut dyn Write, frame: &Frame, halt: &HaltScope) -> Result
                     },
                 )?;
             } else {
-                stop_waiting(tx, frame, &record.id, "halted by a human")?;
+                stop_waiting(tx, world, frame, &record.id, "halted by a human")?;
             }
         }
     }

@@ -6,7 +6,7 @@ mod minting;
 use crate::error::{GateError, Withheld};
 use crate::gather::{self, Gathered, Inputs};
 use crate::prepare::load_execution;
-use crate::propose::{load_change, load_proposal};
+use crate::propose::{load_change, load_proposal, proposal_jws};
 use crate::state::{self, ChangeRecord, ExecutionRecord};
 use crate::world::World;
 use crate::{Frame, Gate};
@@ -19,7 +19,7 @@ use countersign_domain::{
     ChangeId, ChangeState, Environment, ExecutionState, HostId, Nonce, Proposal, Timestamp,
     canonical, jws,
 };
-use countersign_store::{Log, Read, StoreError};
+use countersign_store::{Head, Log, Read, StoreError};
 use countersign_verify::log::authorizations_origin;
 use std::sync::Arc;
 
@@ -48,6 +48,35 @@ pub(crate) enum Redeemed {
     Withheld(Withheld),
 }
 
+/// What one snapshot shows of what is redeemed.
+struct Seen {
+    world: Arc<World>,
+    record: ChangeRecord,
+    execution: ExecutionRecord,
+    executions: Vec<ExecutionRecord>,
+    proposal: Proposal,
+    gathered: Option<Gathered>,
+    /// Of the authorizations log.
+    head: Head,
+}
+
+impl Seen {
+    /// Where the authorization stands, under a root that was committed before.
+    fn authorization(&self) -> Result<LogReference, GateError> {
+        let authorization = self
+            .record
+            .authorization
+            .as_ref()
+            .ok_or(Withheld::NotAuthorized(self.record.state))?;
+        Ok(LogReference {
+            origin: authorizations_origin(self.world.deployment()),
+            index: authorization.index,
+            size: self.head.size,
+            root: self.head.root,
+        })
+    }
+}
+
 impl Gate {
     /// Redeems an authorization for one host. A retry returns the same warrant with a fresh lease.
     ///
@@ -66,25 +95,30 @@ impl Gate {
         redemption: Redemption,
         now: Timestamp,
     ) -> Result<Handover, GateError> {
-        let (world, record, execution, proposal, gathered) = self.view_for(&redemption, now)?;
-        let index = match issued(&execution) {
+        let seen = self.view_for(&redemption, now)?;
+        let index = match issued(&seen.execution) {
             Some(index) => index,
             None => {
-                may_issue(&world, &record, &execution, now)?;
-                let frame = Frame::new(&world, now);
-                let reference = self.authorization_reference(&world, &record)?;
+                may_issue(
+                    &seen.world,
+                    &seen.record,
+                    &seen.execution,
+                    &seen.executions,
+                    now,
+                )?;
+                let reference = seen.authorization()?;
                 let signer = self.warrant_key.clone();
                 let request = redemption.clone();
                 let redeemed = self
-                    .submit(&Arc::clone(&world), move |tx| {
+                    .submit(&Arc::clone(&seen.world), move |tx| {
                         let minting = minting::Minting {
-                            world: &world,
-                            frame: &frame,
+                            world: &seen.world,
+                            frame: &Frame::new(&seen.world, now),
                             request: &request,
-                            proposal: &proposal,
+                            proposal: &seen.proposal,
                             reference,
                         };
-                        minting.redeem(tx, gathered, &signer)
+                        minting.redeem(tx, seen.gathered, &signer)
                     })
                     .await?;
                 match redeemed {
@@ -96,28 +130,14 @@ impl Gate {
         self.hand_over(&redemption, index, now)
     }
 
-    #[allow(clippy::type_complexity, reason = "a snapshot, taken apart once")]
-    fn view_for(
-        &self,
-        redemption: &Redemption,
-        now: Timestamp,
-    ) -> Result<
-        (
-            std::sync::Arc<World>,
-            ChangeRecord,
-            ExecutionRecord,
-            Proposal,
-            Option<Gathered>,
-        ),
-        GateError,
-    > {
+    fn view_for(&self, redemption: &Redemption, now: Timestamp) -> Result<Seen, GateError> {
         self.store.read(|view| {
             let world = self.worlds.at(view)?;
             let record = load_change(view, &redemption.change)?;
             let execution = load_execution(view, &redemption.change, &redemption.host)?;
             let (_, proposal) = load_proposal(view, &record)?;
+            let executions = state::executions(view, &record.id)?;
             let gathered = if issued(&execution).is_none() && record.authorization.is_some() {
-                let executions = state::executions(view, &record.id)?;
                 Some(gather::gather(
                     view,
                     &world,
@@ -127,28 +147,15 @@ impl Gate {
             } else {
                 None
             };
-            Ok((world, record, execution, proposal, gathered))
-        })
-    }
-
-    /// Where the authorization stands, under a root that was committed before.
-    fn authorization_reference(
-        &self,
-        world: &World,
-        record: &ChangeRecord,
-    ) -> Result<LogReference, GateError> {
-        let head = self
-            .store
-            .read(|view| view.head(Log::Authorizations).map_err(GateError::from))?;
-        let authorization = record
-            .authorization
-            .as_ref()
-            .ok_or(Withheld::NotAuthorized(record.state))?;
-        Ok(LogReference {
-            origin: authorizations_origin(world.deployment()),
-            index: authorization.index,
-            size: head.size,
-            root: head.root,
+            Ok(Seen {
+                head: view.head(Log::Authorizations)?,
+                world,
+                record,
+                execution,
+                executions,
+                proposal,
+                gathered,
+            })
         })
     }
 
@@ -167,11 +174,12 @@ impl Gate {
         self.view(|view, world| {
             let record = load_change(view, &redemption.change)?;
             let warrant = warrant_at(view, index)?;
-            let environments = environments(view, &record.id)?;
             let rules = record
                 .decision
                 .as_ref()
                 .map_or(&[][..], |decision| &decision.rules);
+            let halted = !world.halts.active.is_empty()
+                && world.halted(&record.agent, rules, &environments(view, &record.id)?);
             let lease = Lease {
                 v: 1,
                 deployment: world.deployment().clone(),
@@ -179,7 +187,7 @@ impl Gate {
                 nonce: redemption.nonce.clone(),
                 at: now,
                 halt_epoch: world.halts.epoch,
-                halted: world.halted(&record.agent, rules, &environments),
+                halted,
             };
             Ok(Handover {
                 warrant,
@@ -191,7 +199,7 @@ impl Gate {
                     .collect(),
                 roster: roster_changes(view, world, redemption.roster_version)?,
                 statements: statements(view, &record)?,
-                proposal: load_proposal(view, &record)?.0,
+                proposal: proposal_jws(view, &record)?,
                 plans: record.plans,
             })
         })
@@ -280,6 +288,7 @@ fn may_issue(
     world: &World,
     record: &ChangeRecord,
     execution: &ExecutionRecord,
+    executions: &[ExecutionRecord],
     now: Timestamp,
 ) -> Result<(), Withheld> {
     if execution.state != ExecutionState::Waiting {
@@ -294,7 +303,8 @@ fn may_issue(
         .decision
         .as_ref()
         .map_or(&[][..], |decision| &decision.rules);
-    if world.halted(&record.agent, rules, &[execution.environment]) {
+    let environments: Vec<_> = executions.iter().map(|one| one.environment).collect();
+    if world.halted(&record.agent, rules, &environments) {
         return Err(Withheld::Halted);
     }
     Ok(())

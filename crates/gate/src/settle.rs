@@ -27,6 +27,16 @@ impl Gate {
         notice: String,
         now: Timestamp,
     ) -> Result<ChangeState, GateError> {
+        retried!(self.started_once(host, change, notice.clone(), now))
+    }
+
+    async fn started_once(
+        &self,
+        host: &HostId,
+        change: &ChangeId,
+        notice: String,
+        now: Timestamp,
+    ) -> Result<ChangeState, GateError> {
         let world = self.world()?;
         let verified = countersign_verify::started::verify(&notice, &world.roster)?.into_inner();
         same_execution(host, change, &verified.host, &verified.change)?;
@@ -114,7 +124,7 @@ impl Gate {
                 }
                 if verified.ending != Ending::Succeeded {
                     let why = format!("host `{}`: {}", verified.host, verified.ending.as_str());
-                    stop_waiting(tx, &frame, &verified.change, &why)?;
+                    stop_waiting(tx, &world, &frame, &verified.change, &why)?;
                 }
                 require_review(tx, &world, &frame, &verified.change)?;
                 Ok((load_change(tx, &verified.change)?.state, false))
@@ -156,34 +166,54 @@ fn same_warrant(execution: &ExecutionRecord, digest: &Digest) -> Result<(), Gate
 /// Stop on failure: whoever has no warrant yet gets none.
 pub(crate) fn stop_waiting(
     tx: &mut dyn Write,
+    world: &World,
     frame: &Frame,
     change: &ChangeId,
     why: &str,
 ) -> Result<(), GateError> {
     for execution in state::executions(tx, change)? {
         if execution.state == ExecutionState::Waiting {
-            frame.append(
-                tx,
-                Event::ExecutionClosed {
-                    change: change.clone(),
-                    host: execution.host,
-                    closing: ExecutionClosing::Revoked,
-                    why: format!("stopped: {why}"),
-                },
-            )?;
+            let closing = ExecutionClosing::Revoked;
+            let why = format!("stopped: {why}");
+            close_execution(tx, world, frame, change, &execution.host, closing, why)?;
         }
     }
     Ok(())
 }
 
+/// Ends an execution. Whatever ends the last one of a change, the review that it needs begins here.
+pub(crate) fn close_execution(
+    tx: &mut dyn Write,
+    world: &World,
+    frame: &Frame,
+    change: &ChangeId,
+    host: &HostId,
+    closing: ExecutionClosing,
+    why: String,
+) -> Result<(), GateError> {
+    frame.append(
+        tx,
+        Event::ExecutionClosed {
+            change: change.clone(),
+            host: host.clone(),
+            closing,
+            why,
+        },
+    )?;
+    require_review(tx, world, frame, change)
+}
+
 /// Every change that ran on its own in production is reviewed (invariant 8).
-pub(crate) fn require_review(
+fn require_review(
     tx: &mut dyn Write,
     world: &World,
     frame: &Frame,
     change: &ChangeId,
 ) -> Result<(), GateError> {
     let record = load_change(tx, change)?;
+    if record.state != ChangeState::Settled {
+        return Ok(());
+    }
     let standing = record
         .authorization
         .as_ref()
@@ -191,11 +221,7 @@ pub(crate) fn require_review(
     let ran = state::executions(tx, change)?.iter().any(|execution| {
         execution.started_at.is_some() || execution.state == ExecutionState::Unknown
     });
-    if record.state != ChangeState::Settled
-        || record.environment != Some(Environment::Production)
-        || !standing
-        || !ran
-    {
+    if record.environment != Some(Environment::Production) || !standing || !ran {
         return Ok(());
     }
     let within = record

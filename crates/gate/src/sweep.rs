@@ -2,15 +2,16 @@
 
 use crate::decide;
 use crate::error::GateError;
+use crate::propose::load_change;
 use crate::propose::load_proposal;
-use crate::settle::require_review;
+use crate::settle::{close_execution, stop_waiting};
 use crate::state::{self, ChangeRecord, ExecutionRecord, Record};
 use crate::world::World;
 use crate::{Frame, Gate};
 use countersign_domain::canonical;
 use countersign_domain::entry::{Closing, Entry, Event, ExecutionClosing};
-use countersign_domain::{ChangeState, ExecutionState, Timestamp};
-use countersign_store::{DocumentQuery, Log, Write};
+use countersign_domain::{ChangeId, ChangeState, ExecutionState, Timestamp};
+use countersign_store::{DocumentQuery, Log, Read, Write};
 use countersign_verify::log::authorizations_origin;
 use std::sync::Arc;
 
@@ -34,23 +35,52 @@ pub struct Swept {
 }
 
 impl Gate {
-    /// Ends what has run out of time.
+    /// Ends what has run out of time, each matter in a transaction of its own: one that cannot be
+    /// ended does not keep the others.
     ///
     /// # Errors
-    /// When storage fails; what was done by then stands.
+    /// When storage fails, or the first of those that could not be ended; what was ended stands.
     pub async fn sweep(&self, now: Timestamp) -> Result<Swept, GateError> {
+        let (executions, changes) = self.store.read(|view| due(view, now))?;
+        let mut swept = Swept::default();
+        let mut failed = None;
+        for key in executions {
+            match self.sweep_execution(key, now).await {
+                Ok(ended) => swept.executions += u32::from(ended),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        for change in changes {
+            match self.sweep_change(change, now).await {
+                Ok(one) => {
+                    swept.changes += one.changes;
+                    swept.reviews += one.reviews;
+                }
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(swept), Err)
+    }
+
+    async fn sweep_execution(&self, key: String, now: Timestamp) -> Result<bool, GateError> {
+        let world = self.world()?;
+        let frame = Frame::new(&world, now);
+        self.submit(&Arc::clone(&world), move |tx| {
+            match state::load::<ExecutionRecord>(tx, &key)? {
+                Some(execution) => silent_execution(tx, &world, &frame, &execution),
+                None => Ok(false),
+            }
+        })
+        .await
+    }
+
+    async fn sweep_change(&self, change: ChangeId, now: Timestamp) -> Result<Swept, GateError> {
         let world = self.world()?;
         let frame = Frame::new(&world, now);
         self.submit(&Arc::clone(&world), move |tx| {
             let mut swept = Swept::default();
-            silent_executions(tx, &world, &frame, &mut swept)?;
-            let query = DocumentQuery {
-                due_by: Some(now),
-                limit: PAGE,
-                ..Default::default()
-            };
-            for document in tx.documents(ChangeRecord::KIND, &query)? {
-                let record: ChangeRecord = state::parse(&document)?;
+            let record = load_change(tx, &change)?;
+            if record.due_at.is_some_and(|due_at| due_at <= now) {
                 change_due(tx, &world, &frame, &record, &mut swept)?;
             }
             Ok(swept)
@@ -86,44 +116,44 @@ impl Gate {
     }
 }
 
-fn silent_executions(
-    tx: &mut dyn Write,
-    world: &Arc<World>,
-    frame: &Frame,
-    swept: &mut Swept,
-) -> Result<(), GateError> {
-    let query = DocumentQuery {
-        due_by: Some(frame.at.plus_seconds(-SILENCE_SECONDS)),
+/// The executions whose host has been silent, and the changes whose time has come.
+fn due(view: &dyn Read, now: Timestamp) -> Result<(Vec<String>, Vec<ChangeId>), GateError> {
+    let query = |due_by| DocumentQuery {
+        due_by: Some(due_by),
         limit: PAGE,
         ..Default::default()
     };
-    for document in tx.documents(ExecutionRecord::KIND, &query)? {
-        let execution: ExecutionRecord = state::parse(&document)?;
-        if !matches!(
-            execution.state,
-            ExecutionState::Issued | ExecutionState::Started
-        ) {
-            continue;
-        }
-        swept.executions += 1;
-        let why = format!(
-            "host `{}` has been silent past its warrant's end",
-            execution.host
-        );
-        frame.append(
-            tx,
-            Event::ExecutionClosed {
-                change: execution.change.clone(),
-                host: execution.host,
-                closing: ExecutionClosing::Unknown,
-                why: why.clone(),
-            },
-        )?;
-        frame.alarm(tx, "outcome-unknown", Some(&execution.change), why.clone())?;
-        crate::settle::stop_waiting(tx, frame, &execution.change, &why)?;
-        require_review(tx, world, frame, &execution.change)?;
+    let silent = query(now.plus_seconds(-SILENCE_SECONDS));
+    let executions = view.documents(ExecutionRecord::KIND, &silent)?;
+    let changes = view
+        .documents(ChangeRecord::KIND, &query(now))?
+        .iter()
+        .map(|document| state::parse::<ChangeRecord>(document).map(|record| record.id))
+        .collect::<Result<_, _>>()?;
+    let executions = executions.into_iter().map(|document| document.key);
+    Ok((executions.collect(), changes))
+}
+
+/// True when it was ended.
+fn silent_execution(
+    tx: &mut dyn Write,
+    world: &World,
+    frame: &Frame,
+    execution: &ExecutionRecord,
+) -> Result<bool, GateError> {
+    let silent = execution
+        .due_at()
+        .is_some_and(|due_at| due_at <= frame.at.plus_seconds(-SILENCE_SECONDS));
+    if !silent {
+        return Ok(false);
     }
-    Ok(())
+    let (change, host) = (&execution.change, &execution.host);
+    let why = format!("host `{host}` has been silent past its warrant's end");
+    frame.alarm(tx, "outcome-unknown", Some(change), why.clone())?;
+    let closing = ExecutionClosing::Unknown;
+    close_execution(tx, world, frame, change, host, closing, why.clone())?;
+    stop_waiting(tx, world, frame, change, &why)?;
+    Ok(true)
 }
 
 fn change_due(
@@ -222,16 +252,10 @@ fn expire_waiting(
 ) -> Result<(), GateError> {
     for execution in state::executions(tx, &record.id)? {
         if execution.state == ExecutionState::Waiting {
-            frame.append(
-                tx,
-                Event::ExecutionClosed {
-                    change: record.id.clone(),
-                    host: execution.host,
-                    closing: ExecutionClosing::Expired,
-                    why: "did not redeem in time".into(),
-                },
-            )?;
+            let closing = ExecutionClosing::Expired;
+            let why = "did not redeem in time".to_owned();
+            close_execution(tx, world, frame, &record.id, &execution.host, closing, why)?;
         }
     }
-    require_review(tx, world, frame, &record.id)
+    Ok(())
 }

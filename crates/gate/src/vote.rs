@@ -2,10 +2,10 @@
 
 use crate::error::GateError;
 use crate::propose::load_change;
-use crate::state::{self, ChangeRecord, SpentRecord};
+use crate::state::{self, ChangeRecord, SpentRecord, VoteRecord};
 use crate::world::World;
 use crate::{Frame, Gate, keep_text};
-use countersign_domain::decision::Decision;
+use countersign_domain::decision::{Decision, Outcome};
 use countersign_domain::entry::Event;
 use countersign_domain::id::GroupId;
 use countersign_domain::statement::{SignedStatement, Statement, Subject, Vote};
@@ -13,7 +13,7 @@ use countersign_domain::text::SaltedText;
 use countersign_domain::warrant::{Ground, Signer};
 use countersign_domain::{ChangeId, ChangeState, Digest, PersonId, Timestamp};
 use countersign_policy::{HumanAction, Policy, Seat};
-use countersign_store::{Read, Write};
+use countersign_store::{Read, StoreError, Write};
 use countersign_verify::ssh::VerifiedStatement;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl Gate {
         self.submit(&Arc::clone(&world), move |tx| {
             let record = load_change(tx, &change)?;
             unspent(tx, verified.statement())?;
-            let decision = check(&record, verified.statement(), now)?.clone();
+            let decision = check(tx, &world, &record, verified.statement(), now)?.clone();
             let counts_for = may_vote(&world, &record, &decision, &verified)?;
             let (vote, digest) = vote_of(verified.statement())?;
             keep_rationale(tx, rationale.as_ref(), digest)?;
@@ -133,6 +133,8 @@ fn vote_of(statement: &Statement) -> Result<(Vote, Option<Digest>), GateError> {
 
 /// What was signed must be what is asked now, word for word.
 fn check<'a>(
+    store: &dyn Read,
+    world: &World,
     record: &'a ChangeRecord,
     statement: &Statement,
     now: Timestamp,
@@ -179,10 +181,9 @@ fn check<'a>(
                 .into(),
         ));
     }
-    if record
-        .votes
-        .iter()
-        .any(|vote| vote.person == statement.approver)
+    let voted = |vote: &&VoteRecord| vote.person == statement.approver;
+    if let Some(vote) = record.votes.iter().find(voted)
+        && still_counts(store, world, vote, now)?
     {
         return Err(GateError::Conflict(format!(
             "`{}` has voted already",
@@ -200,7 +201,7 @@ fn may_vote(
     verified: &VerifiedStatement,
 ) -> Result<Vec<GroupId>, GateError> {
     let person = &verified.statement().approver;
-    let action = if record.state == ChangeState::Escalated {
+    let action = if decision.outcome == Outcome::Escalate {
         HumanAction::TakeUp
     } else {
         HumanAction::Approve
@@ -312,6 +313,20 @@ pub(crate) fn seated(policy: &Policy, seat: &Seat, action: HumanAction) -> Resul
     )))
 }
 
+/// Whether a vote counts when it is used: its key unrevoked, its signer still there, its time not
+/// over (DESIGN §5). Read again from the log, where its signature is.
+fn still_counts(
+    store: &dyn Read,
+    world: &World,
+    vote: &VoteRecord,
+    now: Timestamp,
+) -> Result<bool, GateError> {
+    match crate::redeem::read_entry(store, vote.index)?.event {
+        Event::Voted { statement, .. } => Ok(verified(world, &statement, now).is_ok()),
+        _ => Err(StoreError::Damaged(format!("entry {} is not a vote", vote.index)).into()),
+    }
+}
+
 /// Authorizes when every group has its quorum of distinct people.
 fn authorize_with_quorum(
     tx: &mut dyn Write,
@@ -321,12 +336,21 @@ fn authorize_with_quorum(
     decision: &Decision,
 ) -> Result<(), GateError> {
     let record = load_change(tx, change)?;
+    let mut approvals = Vec::new();
+    for vote in record
+        .votes
+        .iter()
+        .filter(|vote| vote.vote == Vote::Approve)
+    {
+        if still_counts(tx, world, vote, frame.at)? {
+            approvals.push(vote);
+        }
+    }
     let complete = decision.duties.approvers.iter().all(|approvers| {
-        let distinct: BTreeSet<&PersonId> = record
-            .votes
+        let distinct: BTreeSet<&PersonId> = approvals
             .iter()
-            .filter(|vote| vote.vote == Vote::Approve && vote.counts_for.contains(&approvers.group))
-            // Whoever left the group, or the roster, since no longer counts.
+            .filter(|vote| vote.counts_for.contains(&approvers.group))
+            // Whoever left the group since no longer counts for it.
             .filter(|vote| {
                 world
                     .roster
@@ -344,10 +368,8 @@ fn authorize_with_quorum(
     ) else {
         return Ok(());
     };
-    let mut signers: Vec<Signer> = record
-        .votes
+    let mut signers: Vec<Signer> = approvals
         .iter()
-        .filter(|vote| vote.vote == Vote::Approve)
         .map(|vote| Signer {
             person: vote.person.clone(),
             at: vote.signed_at,

@@ -83,6 +83,7 @@ CREATE TABLE reservations (
     released_at INTEGER,
     PRIMARY KEY (change, host)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX reservations_in_flight_by_host ON reservations (host) WHERE released_at IS NULL;
 
 -- Sums over reservations, so that a decision does not count rows.
 CREATE TABLE in_flight (

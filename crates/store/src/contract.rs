@@ -118,6 +118,8 @@ pub struct ReservationQuery<'a> {
     pub services: &'a [String],
     /// The environments it touches.
     pub environments: &'a [Environment],
+    /// The hosts it touches: what other changes have in flight on these widens nothing.
+    pub hosts: &'a [HostId],
     /// The present.
     pub now: Timestamp,
 }

@@ -28,6 +28,8 @@ use std::path::Path;
 pub(super) const IN_FLIGHT_MAX: usize = 50;
 /// The package that is patched.
 pub(super) const PACKAGE: &str = "openssl";
+/// Hosts that observe at a time.
+const AT_A_TIME: usize = 32;
 /// Who signs.
 const SIGNER: &str = "policy-owner";
 /// Who wrote the policy: whoever signs may not have.
@@ -66,9 +68,7 @@ pub(super) fn found(
     }
     set_inventory(&deployment, &key, &fleet)?;
     set_policy(&deployment, &key)?;
-    for host in &fleet.hosts {
-        observe(&deployment, &fleet, host)?;
-    }
+    observe_all(&deployment, &fleet)?;
     Ok((deployment, fleet))
 }
 
@@ -261,6 +261,7 @@ fn set_policy(deployment: &Deployment, key: &SshKey) -> Result<(), BenchError> {
     let subject = Subject::Policy {
         policy: source.digest(),
         version: 1,
+        authors: vec![author.clone()],
     };
     let statement = signer(deployment, key)?
         .state(subject, ambient::now())
@@ -275,6 +276,29 @@ fn set_policy(deployment: &Deployment, key: &SshKey) -> Result<(), BenchError> {
         .map_err(failed(WHAT))?
         .map_err(failed(WHAT))?;
     Ok(())
+}
+
+/// Every host hands in its observation, many at a time.
+fn observe_all(deployment: &Deployment, fleet: &Fleet) -> Result<(), BenchError> {
+    let share = fleet.hosts.len().div_ceil(AT_A_TIME).max(1);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = fleet
+            .hosts
+            .chunks(share)
+            .map(|hosts| {
+                let all = move || {
+                    hosts
+                        .iter()
+                        .try_for_each(|host| observe(deployment, fleet, host))
+                };
+                scope.spawn(all)
+            })
+            .collect();
+        threads.into_iter().try_for_each(|thread| {
+            let gone = |_| BenchError::Void("a host's thread panicked".into());
+            thread.join().map_err(gone)?
+        })
+    })
 }
 
 fn observe(

@@ -41,7 +41,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=5000))]
     agents: u16,
     /// Hosts
-    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=5000))]
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u16).range(1..=5000))]
     hosts: u16,
     /// A folder on the disk to measure [default: the system's temporary folder]
     #[arg(long, value_name = "DIR")]

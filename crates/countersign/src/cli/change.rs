@@ -110,6 +110,8 @@ pub fn find(client: &Client, prefix: &str) -> Result<ChangeView, Failure> {
     }
     let found: Changes = client.get(&format!("changes?prefix={}", encoded(prefix)))?;
     let mut changes = found.changes;
+    // What a server returns besides is not what was asked for.
+    changes.retain(|change| change.id.as_str().starts_with(prefix));
     if let Some(at) = changes
         .iter()
         .position(|change| change.id.as_str() == prefix)

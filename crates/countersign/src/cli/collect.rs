@@ -87,9 +87,14 @@ impl Matter {
                     version: read.version,
                 }
             }
-            Self::Policy { version, files, .. } => Subject::Policy {
+            Self::Policy {
+                version,
+                files,
+                authors,
+            } => Subject::Policy {
                 policy: source(files)?.digest(),
                 version: *version,
+                authors: authors.clone(),
             },
             Self::Inventory { inventory } => Subject::Inventory {
                 inventory: Digest::of(inventory.as_bytes()),

@@ -83,7 +83,8 @@ fn vote(context: &Context, arguments: &DecideArguments, vote: Vote) -> Result<()
         &signer,
         subject,
         &effect(&proven, false),
-        false,
+        // It counts when the quorum is complete, and on hosts that check it, when they start.
+        true,
         ambient::now(),
     )?;
     let body = VoteBody {

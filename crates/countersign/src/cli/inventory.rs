@@ -1,6 +1,6 @@
 //! `countersign inventory`: shows the assets, and replaces the file.
 
-use super::collect::{Collected, Destination, Matter, sign_and_send};
+use super::collect::{Destination, Matter, sign_and_send};
 use super::{Context, Failure};
 use crate::api::wire::InventoryView;
 use countersign_facts::Inventory;
@@ -47,11 +47,11 @@ pub(super) fn run(context: &Context, command: InventoryCommand) -> Result<(), Fa
             })?;
             let raises = current.raises(&new);
             let matter = Matter::Inventory { inventory: text };
-            if raises.is_empty() && destination.out.is_none() {
-                let (json, words) = Collected::new(matter).submit(&client)?;
-                return context.answer(&json, |_| words);
+            if raises.is_empty() {
+                eprintln!("Nothing in it raises what the AI may do.");
+            } else {
+                eprintln!("This raises what the AI may do:");
             }
-            eprintln!("This raises what the AI may do:");
             for raise in &raises {
                 eprintln!("  - {}", countersign_domain::text::shown(raise, 300));
             }

@@ -13,12 +13,13 @@ mod setup;
 mod stage;
 
 use crate::deployment::{self, DeploymentError};
-use crate::serve::{Reach, ServeError, Server};
+use crate::serve::{Reach, Running, ServeError, Server};
 use crate::signing::SigningError;
 use countersign_domain::asset::{Environment, Tier};
 use countersign_gate::GateError;
+use std::cell::Cell;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Arguments of `quickstart`.
@@ -143,7 +144,10 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     match go(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            // Some of it is what other programs said.
+            for line in format!("error: {error}").lines() {
+                eprintln!("{}", countersign_domain::text::shown(line, 500));
+            }
             ExitCode::FAILURE
         }
     }
@@ -151,15 +155,46 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 
 fn go(arguments: &Arguments) -> Result<(), QuickstartError> {
     let stage = stage::Stage::new(arguments.json);
-    let dir = directory(arguments)?;
     if !host::apt_is_here() {
         return Err(QuickstartError::NoApt);
+    }
+    if !arguments.no_serve {
+        // Whether the port is free is better known before anything is founded.
+        drop(crate::serve::bind(arguments.listen)?);
     }
     let prompt = prompt::Prompt::new(arguments.yes);
     let human = person::find(arguments, &prompt)?;
     let machine = machine::find(arguments, &prompt)?;
-    let mut founded = setup::found(arguments, &dir, &human, &machine, &stage)?;
-    setup::sign_policy(&founded, &human, &prompt, &stage)?;
+    let dir = directory(arguments)?;
+    let made = Cell::new(false);
+    match decided(arguments, &dir, &human, &machine, &prompt, &stage, &made) {
+        Ok(server) => finish(arguments, server, &stage),
+        Err(error) => {
+            // Nothing half-written: what this very run has founded goes, so that the next can.
+            if made.get()
+                && let Err(left) = std::fs::remove_dir_all(&dir)
+                && left.kind() != std::io::ErrorKind::NotFound
+            {
+                eprintln!("`{}` could not be removed: {left}", dir.display());
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Founds (and says so in `made`), observes, proposes and decides; in the sandbox, acts. The
+/// server, once everything is shown.
+fn decided(
+    arguments: &Arguments,
+    dir: &Path,
+    human: &person::Human,
+    machine: &machine::Machine,
+    prompt: &prompt::Prompt,
+    stage: &stage::Stage,
+    made: &Cell<bool>,
+) -> Result<Running, QuickstartError> {
+    let mut founded = setup::found(arguments, dir, human, machine, stage, made)?;
+    setup::sign_policy(&founded, human, prompt, stage)?;
     let reach = if arguments.no_serve {
         Reach::ephemeral()
     } else {
@@ -174,9 +209,9 @@ fn go(arguments: &Arguments) -> Result<(), QuickstartError> {
         server: &server,
         host: &founded.host,
         agent: founded.agent,
-        human: &human,
-        prompt: &prompt,
-        stage: &stage,
+        human,
+        prompt,
+        stage,
     };
     let plain_apt = match &founded.sandbox {
         Some(sandbox) => Some(act.play(sandbox)?),
@@ -190,8 +225,16 @@ fn go(arguments: &Arguments) -> Result<(), QuickstartError> {
         // stdout is data: this one document and nothing else.
         println!("{}", report::json(&document));
     } else {
-        report::print(&document, &dir, arguments.dir.is_some(), &human);
+        report::print(&document, dir, arguments.dir.is_some(), human);
     }
+    Ok(server)
+}
+
+fn finish(
+    arguments: &Arguments,
+    server: Running,
+    stage: &stage::Stage,
+) -> Result<(), QuickstartError> {
     if arguments.no_serve {
         server.stop();
         return Ok(());

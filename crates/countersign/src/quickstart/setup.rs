@@ -20,6 +20,7 @@ use countersign_host::key::HostKey;
 use countersign_host::sandbox::Sandbox;
 use countersign_policy::Policy;
 use ed25519_dalek::SigningKey;
+use std::cell::Cell;
 use std::path::Path;
 
 /// The built-in agent's id.
@@ -33,13 +34,14 @@ pub(super) struct Founded {
     pub(super) sandbox: Option<Sandbox>,
 }
 
-/// Founds it.
+/// Founds it; `made` is set as soon as there is something that a failure would leave behind.
 pub(super) fn found(
     arguments: &Arguments,
     dir: &Path,
     human: &Human,
     machine: &Machine,
     stage: &Stage,
+    made: &Cell<bool>,
 ) -> Result<Founded, QuickstartError> {
     let step = stage.step("founding a trial deployment");
     let id = format!("localhost/trial-{}", hex::encode(ambient::random::<4>()));
@@ -81,6 +83,7 @@ pub(super) fn found(
         &[(human.person.clone(), &human.key)],
         trial_key,
     )?;
+    made.set(true);
     HostKey::create(&host::key_path(dir), machine.host.clone(), host_seed)
         .map_err(|error| invalid("host key", error.to_string()))?;
     set_inventory(&deployment, human, machine)?;
@@ -175,6 +178,7 @@ pub(super) fn sign_policy(
     let subject = Subject::Policy {
         policy: source.digest(),
         version: 1,
+        authors: Vec::new(),
     };
     let now = ambient::now();
     let change = PolicyChange {

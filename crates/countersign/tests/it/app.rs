@@ -123,6 +123,7 @@ impl TestApp {
         let statement = self.state(Subject::Policy {
             policy: source.digest(),
             version: 1,
+            authors: Vec::new(),
         });
         let files: std::collections::BTreeMap<String, String> = source
             .files()

@@ -33,6 +33,7 @@ fn a_bad_policy_leaves_the_old_in_force() {
     let statement = app.state(Subject::Policy {
         policy: PolicySource::new(bytes).unwrap().digest(),
         version: 2,
+        authors: Vec::new(),
     });
     let (status, answer) = app.post(
         "policy",
@@ -74,6 +75,7 @@ fn a_policy_that_nobody_signed_is_not_in_force() {
     let statement = app.state(Subject::Policy {
         policy: source.digest(),
         version: 1,
+        authors: Vec::new(),
     });
     let (status, answer) = app.post(
         "policy",

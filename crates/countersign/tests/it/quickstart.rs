@@ -268,6 +268,27 @@ fn bad_flags_name_the_field_and_the_remedy() {
     assert!(refused.stderr.contains("--name"), "{}", refused.stderr);
 }
 
+#[test]
+fn a_port_in_use_founds_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("deployment");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let arguments = [
+        "quickstart",
+        "--sandbox",
+        "--name",
+        "Maria",
+        "--yes",
+        "--listen",
+        &address,
+    ];
+    let refused = countersign(&dir, &arguments);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("--listen"), "{}", refused.stderr);
+    assert!(!dir.exists());
+}
+
 /// On this very machine nothing is changed, whether or not a mirror can be reached: either its
 /// pending upgrades are decided, or the error says what works instead.
 #[test]

@@ -90,6 +90,7 @@ impl Replay {
         let wanted = Subject::Policy {
             policy: *policy,
             version: *version,
+            authors: authors.clone(),
         };
         let mut signers = Vec::new();
         let mut people = BTreeSet::new();

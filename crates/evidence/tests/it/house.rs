@@ -76,7 +76,11 @@ impl House {
             .events()
             .filter(|event| matches!(event, Event::Policy { .. }))
             .count() as u64;
-        let subject = Subject::Policy { policy, version };
+        let subject = Subject::Policy {
+            policy,
+            version,
+            authors: Vec::new(),
+        };
         let mut people: Vec<_> = signers
             .iter()
             .map(|name| Signer {

@@ -268,7 +268,12 @@ fn policy_unsigned() {
 #[test]
 fn policy_signed_by_its_author() {
     let mut house = house();
-    let subject = |policy| Subject::Policy { policy, version: 2 };
+    let authors = vec![crate::people::person("chen")];
+    let subject = |policy| Subject::Policy {
+        policy,
+        version: 2,
+        authors: authors.clone(),
+    };
     let files = Vec::new();
     let policy = canonical::digest(&files).unwrap();
     let statements = ["maria", "chen"].map(|name| state(name, house.now, subject(policy)));
@@ -277,7 +282,7 @@ fn policy_signed_by_its_author() {
         version: 2,
         files,
         review_due_at: house.now.plus_seconds(86_400),
-        authors: vec![crate::people::person("chen")],
+        authors,
         statements: statements.into(),
     });
     found(&house.verify(), &[SelfApproval, Policy]);

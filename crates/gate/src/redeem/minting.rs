@@ -7,6 +7,7 @@ use crate::error::{GateError, Withheld};
 use crate::gather::{self, Gathered};
 use crate::prepare::load_execution;
 use crate::propose::load_change;
+use crate::settle::close_execution;
 use crate::state::{self, ChangeRecord, ExecutionRecord};
 use crate::world::World;
 use crate::{Frame, fold};
@@ -17,7 +18,9 @@ use countersign_domain::warrant::{
     AuthorizationDetails, Basis, DETAILS_TYPE, Ground, LogReference, WARRANT_SECONDS_MAX,
     WARRANT_TYP,
 };
-use countersign_domain::{ChangeState, ExecutionState, Proposal, Warrant, canonical, jws};
+use countersign_domain::{
+    ChangeId, ChangeState, ExecutionState, HostId, Proposal, Warrant, canonical, jws,
+};
 use countersign_store::Write;
 
 pub(super) struct Minting<'a> {
@@ -42,8 +45,8 @@ impl Minting<'_> {
         if let Some(index) = issued(&execution) {
             return Ok(Redeemed::Issued(index));
         }
-        may_issue(self.world, &record, &execution, now)?;
         let executions = state::executions(tx, &record.id)?;
+        may_issue(self.world, &record, &execution, &executions, now)?;
         if let Some(why) = self.wave(tx, &executions, &execution)? {
             return Ok(Redeemed::Withheld(why));
         }
@@ -76,6 +79,26 @@ impl Minting<'_> {
         Ok(Redeemed::Issued(fold::append_warrant(tx, &jws)?.index))
     }
 
+    /// This host, or another, gets no warrant any more.
+    fn close(
+        &self,
+        tx: &mut dyn Write,
+        change: &ChangeId,
+        host: &HostId,
+        why: &str,
+    ) -> Result<(), GateError> {
+        let closing = ExecutionClosing::Revoked;
+        close_execution(
+            tx,
+            self.world,
+            self.frame,
+            change,
+            host,
+            closing,
+            why.to_owned(),
+        )
+    }
+
     /// The next wave waits for the receipts of the one before; unknown counts as failure.
     fn wave(
         &self,
@@ -90,13 +113,12 @@ impl Minting<'_> {
         };
         if earlier().any(|other| other.state.is_final() && other.state != ExecutionState::Succeeded)
         {
-            let closed = Event::ExecutionClosed {
-                change: own.change.clone(),
-                host: own.host.clone(),
-                closing: ExecutionClosing::Revoked,
-                why: "an earlier wave did not succeed".into(),
-            };
-            self.frame.append(tx, closed)?;
+            self.close(
+                tx,
+                &own.change,
+                &own.host,
+                "an earlier wave did not succeed",
+            )?;
             return Ok(Some(Withheld::Settled("revoked")));
         }
         let finished = earlier().all(|other| other.state == ExecutionState::Succeeded);
@@ -110,13 +132,12 @@ impl Minting<'_> {
         record: &ChangeRecord,
         executions: &[ExecutionRecord],
     ) -> Result<Redeemed, GateError> {
-        let closed = Event::ExecutionClosed {
-            change: record.id.clone(),
-            host: self.request.host.clone(),
-            closing: ExecutionClosing::Revoked,
-            why: "the host's plan has expired".into(),
-        };
-        self.frame.append(tx, closed)?;
+        self.close(
+            tx,
+            &record.id,
+            &self.request.host,
+            "the host's plan has expired",
+        )?;
         let last = executions
             .iter()
             .filter(|other| other.host != self.request.host)
@@ -180,13 +201,8 @@ impl Minting<'_> {
                 .iter()
                 .filter(|other| other.state == ExecutionState::Waiting)
             {
-                let closed = Event::ExecutionClosed {
-                    change: record.id.clone(),
-                    host: other.host.clone(),
-                    closing: ExecutionClosing::Revoked,
-                    why: format!("decided again before this wave: {why}"),
-                };
-                self.frame.append(tx, closed)?;
+                let why = format!("decided again before this wave: {why}");
+                self.close(tx, &record.id, &other.host, &why)?;
             }
         }
         Ok(Some(Withheld::DecidedAgain(why)))

@@ -174,3 +174,22 @@ fn a_review_is_no_vote() {
     let signed = world.sign("chen", subject);
     assert!(block_on(world.gate.vote(&change.id, signed, None, world.now)).is_err());
 }
+
+#[test]
+fn a_vote_whose_key_was_revoked_or_whose_time_is_over_completes_no_quorum() {
+    let mut world = World::build(false, &["web-1"], &|host| {
+        asset(host, Environment::Production, 0)
+    });
+    let change = world.prepared("openssl", &[&["web-1"]]);
+    world.vote("chen", &change, Vote::Approve).unwrap();
+    let revoke = countersign_domain::roster::Operation::RevokeKey {
+        fingerprint: fingerprint("chen"),
+    };
+    crate::deployment::change_roster(&world, "maria", vec![revoke]).unwrap();
+    let state = world.vote("maria", &change, Vote::Approve).unwrap();
+    assert_eq!(state, ChangeState::AwaitingApproval);
+    // Statements are signed for an hour here; then they are to be given again.
+    world.now = world.now.plus_seconds(7200);
+    let state = world.vote("maria", &change, Vote::Approve).unwrap();
+    assert_eq!(state, ChangeState::AwaitingApproval);
+}

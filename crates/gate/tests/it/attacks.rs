@@ -149,7 +149,7 @@ fn one_change_split_into_fifty_gains_nothing() {
         .map(|host| world.prepared("openssl", &[&[*host]]))
         .filter(|change| change.state == ChangeState::Authorized)
         .count();
-    assert_eq!(authorized, 50, "the in-flight limit of SA-200");
+    assert_eq!(authorized, 10, "as many hosts as one change may touch");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn fifty_threads_reserve_no_more_than_the_limit() {
             .filter(|state| *state == ChangeState::Authorized)
             .count()
     });
-    assert_eq!(authorized, 50);
+    assert_eq!(authorized, 10);
 }
 
 #[test]
@@ -279,4 +279,23 @@ fn tier_zero_is_never_patched_unasked() {
             .settle(&change.id, "web-1", "none", Ending::Succeeded)
             .is_err()
     );
+}
+
+#[test]
+fn an_environment_is_not_taken_over_in_small_changes() {
+    let names: Vec<String> = (0..20).map(|n| format!("web-{n}")).collect();
+    let hosts: Vec<&str> = names.iter().map(String::as_str).collect();
+    let world = World::build(false, &hosts, &|host| {
+        asset(host, Environment::Production, 2)
+    });
+    // A quarter of it at once, by one change or by many.
+    let whole = world.prepared("openssl", &[&hosts[..10]]);
+    assert_eq!(whole.state, ChangeState::AwaitingApproval);
+    let touched: usize = hosts
+        .chunks(2)
+        .map(|pair| world.prepared("curl", &[pair]))
+        .filter(|change| change.state == ChangeState::Authorized)
+        .map(|change| change.executions.len())
+        .sum();
+    assert!(touched <= 5, "{touched} of 20");
 }

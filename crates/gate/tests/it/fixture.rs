@@ -221,6 +221,7 @@ impl World {
         let subject = Subject::Policy {
             policy: source.digest(),
             version,
+            authors: vec![person("omar")],
         };
         let change = PolicyChange {
             statements: vec![self.sign("chen", subject)],

@@ -103,3 +103,16 @@ fn a_vote_does_not_stop_anything_and_a_resume_needs_a_halt() {
     assert!(block_on(world.gate.halt(signed, world.now)).is_err());
     assert!(resume(&world, &["maria", "chen"], &HaltScope::Everything).is_err());
 }
+
+#[test]
+fn a_change_that_a_halt_ends_is_reviewed_all_the_same() {
+    let world = World::new(&["web-1", "web-2"]);
+    let change = world.prepared("openssl", &[&["web-1"], &["web-2"]]);
+    let handover = world.redeem(&change.id, "web-1").unwrap();
+    let ending = countersign_domain::receipt::Ending::Succeeded;
+    world
+        .settle(&change.id, "web-1", &handover.warrant, ending)
+        .unwrap();
+    halt(&world, "omar", HaltScope::Everything).unwrap();
+    assert_eq!(world.state(&change.id), ChangeState::ReviewDue);
+}

@@ -141,6 +141,19 @@ fn shares(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// What other changes have in flight on a host.
+fn in_flight_on(
+    conn: &Connection,
+    host: &HostId,
+    change: &ChangeId,
+) -> Result<Vec<Share>, StoreError> {
+    let mut statement = conn.prepare_cached(select_share!(
+        "WHERE host = ?1 AND change <> ?2 AND released_at IS NULL"
+    ))?;
+    let rows = statement.query_map([host.as_str(), change.as_str()], share)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 fn sum_in_flight(conn: &Connection, share: &Share, hosts: i64) -> Result<(), StoreError> {
     if !share.in_flight {
         return Ok(());
@@ -191,9 +204,13 @@ pub(crate) fn query(
     query: &ReservationQuery<'_>,
 ) -> Result<Reservations, StoreError> {
     let own = shares(conn, query.change, None)?;
+    let mut same_hosts = Vec::new();
+    for host in query.hosts {
+        same_hosts.extend(in_flight_on(conn, host, query.change)?);
+    }
     let own_in_flight = |fits: &dyn Fn(&Share) -> bool| {
-        let own = own.iter().filter(|share| share.in_flight && fits(share));
-        own.count() as i64
+        let own = own.iter().chain(&same_hosts);
+        own.filter(|share| share.in_flight && fits(share)).count() as i64
     };
     let in_flight = |scope: &str, name: &str, own: i64| -> Result<u32, StoreError> {
         let sql = "SELECT hosts FROM in_flight WHERE scope = ?1 AND name = ?2";

@@ -164,6 +164,7 @@ fn an_approval_of_something_else_does_not_count() {
             *subject = Subject::Policy {
                 policy: Digest::of(b"policy"),
                 version: 1,
+                authors: Vec::new(),
             };
         }),
         UnusableApproval::OtherSubject(_)

@@ -198,6 +198,7 @@ fn signatures_for_another_change_or_version_do_not_count() {
     let subject = Subject::Policy {
         policy: pin(&good),
         version: 2,
+        authors: Vec::new(),
     };
     reused.statements = vec![
         state("maria", 1, subject.clone()),

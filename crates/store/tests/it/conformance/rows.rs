@@ -55,6 +55,7 @@ fn count<B: Backend>(store: &B, own: &str, now: i64) -> Reservations {
         owner: &owner,
         services: &["shop".to_owned(), "mail".to_owned()],
         environments: &[Environment::Staging, Environment::Production],
+        hosts: &[],
         now: at(now),
     };
     store.read(|view| view.reservations(&query))
