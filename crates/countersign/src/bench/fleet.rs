@@ -25,7 +25,7 @@ use std::path::Path;
 
 /// Hosts that one owner's agents may have in flight at once under standing authority: rule SA-100 of
 /// the starter policy.
-pub(super) const IN_FLIGHT_MAX: usize = 50;
+pub(super) const IN_FLIGHT_MAX: usize = 25;
 /// The package that is patched.
 pub(super) const PACKAGE: &str = "openssl";
 /// Hosts that observe at a time.
