@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use crate::contract::{Log, StoreError};
+use crate::remembered::Remembered;
 use crate::shared::Shared;
 use crate::tables::nodes::LogHashes;
 use countersign_ledger::{Hash, ProveError, Tree, TreeProofError};
@@ -25,7 +26,10 @@ pub(crate) fn inclusion(
     match tree.inclusion_proof(tree.size(), index) {
         Ok(proof) => Ok(proof),
         Err(TreeProofError::NotInMemory) => shared.pool.snapshot(|conn| {
-            let source = LogHashes { conn, log };
+            let source = Remembered {
+                stored: LogHashes { conn, log },
+                tiles: &shared.tiles,
+            };
             made::<ProveError<_>>(countersign_ledger::inclusion_proof(
                 &source,
                 tree.size(),
@@ -47,7 +51,10 @@ pub(crate) fn consistency(
     match tree.consistency_proof(old_size, new_size) {
         Ok(proof) => Ok(proof),
         Err(TreeProofError::NotInMemory) => shared.pool.snapshot(|conn| {
-            let source = LogHashes { conn, log };
+            let source = Remembered {
+                stored: LogHashes { conn, log },
+                tiles: &shared.tiles,
+            };
             made::<ProveError<_>>(countersign_ledger::consistency_proof(
                 &source, old_size, new_size,
             ))

@@ -32,6 +32,7 @@ mod proof_stage;
 mod publish;
 mod raw;
 mod rebuild;
+mod remembered;
 mod schema;
 mod shared;
 mod store;

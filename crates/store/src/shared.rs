@@ -8,6 +8,7 @@ use crate::contract::{Log, StoreError};
 use crate::locked::{copied, locked, replace_if};
 use crate::per_log::PerLog;
 use crate::pool::Pool;
+use crate::remembered::FullTiles;
 use countersign_ledger::{SignedCheckpoint, Tree, VerifierKey};
 
 /// A log as the outside sees it: a signed checkpoint, and the tree that proofs under it come from.
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     path: PathBuf,
     pub(crate) keys: PerLog<VerifierKey>,
     pub(crate) pool: Pool,
+    pub(crate) tiles: FullTiles,
     published: PerLog<RwLock<Arc<Published>>>,
     /// The newest cosigned state of the authorizations log: what it covers stays provable to
     /// hosts that demand a witness, also while the witness is away.
@@ -38,6 +40,7 @@ impl Shared {
     ) -> Self {
         Self {
             pool: Pool::new(path.clone()),
+            tiles: FullTiles::default(),
             path,
             keys,
             published: PerLog {

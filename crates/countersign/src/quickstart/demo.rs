@@ -146,7 +146,7 @@ impl Act<'_> {
             "{package} asks for a human. Approve it as {}?",
             self.human.name
         );
-        if !self.prompt.confirm(&question, true, true) {
+        if !self.prompt.confirm(&question, false, true) {
             return Ok(());
         }
         let now = ambient::now();
