@@ -324,3 +324,29 @@ pub fn transition_key(transition: &Transition) -> String {
         version(&transition.new)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use countersign_domain::PackageName;
+
+    #[test]
+    fn the_starters_patterns_give_the_most_sensitive_category() {
+        let policy = crate::govern::load_policy(&countersign_policy::starter()).unwrap();
+        let patterns = patterns(&policy.settings().sensitive);
+        for (name, category) in [
+            ("linux-image-6.12.5-amd64", Some(Category::Kernel)),
+            ("grub-efi-amd64", Some(Category::Kernel)),
+            ("linux-libc-dev", None),
+            ("postgresql-17", Some(Category::DatabaseEngine)),
+            ("postgresql-client-17", None),
+            ("libc6", Some(Category::CoreSystem)),
+            ("systemd", Some(Category::CoreSystem)),
+            ("systemd-boot", Some(Category::Kernel)),
+            ("libssl3", None),
+        ] {
+            let package = PackageName::new(name).unwrap();
+            assert_eq!(patterns.category(&package), category, "{name}");
+        }
+    }
+}

@@ -3,7 +3,6 @@
 
 use crate::annotations::{parse_approvers, parse_duration};
 use crate::finding::Finding;
-use countersign_domain::proposal::Category;
 use countersign_domain::{GroupId, GroupQuorum, PersonId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -112,7 +111,8 @@ pub struct Freshness {
     pub cve_hours: u32,
 }
 
-/// Package names by category; `*` may stand at the end of a name.
+/// Package names by category; `*` may stand at the end of a name. Matched by `facts`, where the
+/// most sensitive of those that fit stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Sensitive {
@@ -122,28 +122,6 @@ pub struct Sensitive {
     pub database_engine: Vec<String>,
     /// The base system.
     pub core_system: Vec<String>,
-}
-
-impl Sensitive {
-    /// The most sensitive category whose patterns match the package `name`, if any does.
-    #[must_use]
-    pub fn category_of(&self, name: &str) -> Option<Category> {
-        let matches = |patterns: &[String]| {
-            patterns
-                .iter()
-                .any(|pattern| match pattern.strip_suffix('*') {
-                    Some(prefix) => name.starts_with(prefix),
-                    None => name == pattern,
-                })
-        };
-        [
-            (&self.kernel, Category::Kernel),
-            (&self.database_engine, Category::DatabaseEngine),
-            (&self.core_system, Category::CoreSystem),
-        ]
-        .into_iter()
-        .find_map(|(patterns, category)| matches(patterns).then_some(category))
-    }
 }
 
 impl Settings {
@@ -300,30 +278,5 @@ mod approvers_text {
         from: D,
     ) -> Result<Vec<GroupQuorum>, D::Error> {
         parse_approvers(&String::deserialize(from)?).map_err(D::Error::custom)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::strategies::STARTER;
-
-    #[test]
-    fn the_most_sensitive_category_of_a_name_stands() {
-        let sensitive = &STARTER.settings().sensitive;
-        for (name, category) in [
-            ("linux-image-6.12.5-amd64", Some(Category::Kernel)),
-            ("grub-efi-amd64", Some(Category::Kernel)),
-            ("linux-libc-dev", None),
-            ("postgresql-17", Some(Category::DatabaseEngine)),
-            ("postgresql-client-17", None),
-            ("libc6", Some(Category::CoreSystem)),
-            ("systemd", Some(Category::CoreSystem)),
-            ("systemd-boot", Some(Category::Kernel)),
-            ("libssl3", None),
-            ("", None),
-        ] {
-            assert_eq!(sensitive.category_of(name), category, "{name}");
-        }
     }
 }
