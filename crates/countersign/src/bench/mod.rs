@@ -37,8 +37,8 @@ pub struct Arguments {
     /// Seconds that a round should take
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=60))]
     seconds: u16,
-    /// Agents, each with an owner of its own; the starter policy lets each have 50 hosts in flight
-    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=5000))]
+    /// Agents, each with an owner of its own; the starter policy lets each have 25 hosts in flight
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=5000))]
     agents: u16,
     /// Hosts
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u16).range(1..=5000))]
@@ -136,10 +136,11 @@ fn measure(arguments: &Arguments) -> Result<Report, BenchError> {
         used,
         ..
     } = bench;
-    let vkeys = check::vkeys(running.deployment());
-    running.stop();
     let (measurements, captured) = outcome?;
     eprintln!("checking what was issued");
+    check::logged(running.deployment(), used)?;
+    let vkeys = check::vkeys(running.deployment());
+    running.stop();
     let checked = check::database(&dir, &vkeys, used, &samples)?;
     Ok(Report::new(measurements, &captured, checked))
 }
