@@ -15,7 +15,7 @@ pub struct Timestamp(i64);
 pub struct TimestampError(String);
 
 /// The last millisecond that every zone can still write with a four-digit year.
-const MILLIS_MAX: i64 = 253_402_207_200_999;
+const MILLIS_MAX: i64 = 253_402_207_199_999;
 
 impl Timestamp {
     /// The Unix epoch.
@@ -137,7 +137,7 @@ mod tests {
         }
         assert_eq!(
             Timestamp::from_unix_millis(i64::MAX).to_string(),
-            "9999-12-30T22:00:00.999Z"
+            "9999-12-30T21:59:59.999Z"
         );
         for wrong in ["", "yesterday", "1960-01-01T00:00:00Z", "2026-11-21"] {
             assert!(wrong.parse::<Timestamp>().is_err(), "{wrong}");
