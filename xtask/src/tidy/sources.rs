@@ -126,7 +126,7 @@ pub fn foreign_words(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// True where the path begins there, rather than further up (`crates/work/` is nobody's home).
+/// True where the path begins there, rather than further up (a folder of that name inside a project is nobody's home).
 fn has_path(line: &str, folder: &str) -> bool {
     let part_of_longer =
         |character: char| character.is_alphanumeric() || "._-~$}/".contains(character);
