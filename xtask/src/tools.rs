@@ -14,7 +14,7 @@ struct Tool {
 }
 
 /// Everything the tests start. apt-get comes first: without it nothing can be installed.
-const TOOLS: [Tool; 5] = [
+const TOOLS: [Tool; 6] = [
     Tool {
         program: "apt-get",
         package: "apt",
@@ -34,6 +34,10 @@ const TOOLS: [Tool; 5] = [
     Tool {
         program: "ssh-keygen",
         package: "openssh-client",
+    },
+    Tool {
+        program: "sqlite3",
+        package: "sqlite3",
     },
 ];
 
