@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: the rules of the house that the compiler does not know. Each check is a function
 //! from the tracked files and cargo's view of the workspace to findings; none changes a file.
 
+mod attacks;
 mod dependencies;
 mod documents;
 mod imports;
@@ -55,7 +56,7 @@ impl fmt::Display for Finding {
 type Check = fn(&Tree, &Workspace) -> Vec<Finding>;
 
 /// All of them, by the name under which they report.
-const CHECKS: [(&str, Check); 12] = [
+const CHECKS: [(&str, Check); 13] = [
     ("imports", imports::check),
     ("headers", |tree, _| sources::headers(tree)),
     ("lengths", |tree, _| sources::lengths(tree)),
@@ -69,6 +70,7 @@ const CHECKS: [(&str, Check); 12] = [
         documents::decision_records(tree)
     }),
     ("links", |tree, _| documents::links(tree)),
+    ("attacks", |tree, _| attacks::check(tree)),
     ("readme", readme::check),
 ];
 
