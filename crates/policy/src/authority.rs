@@ -4,7 +4,8 @@
 use crate::annotations::{Rule, RuleKind};
 use crate::conditions;
 use crate::policy::Policy;
-use cedar_policy::{PolicyId, PolicySet};
+use crate::slices::Slices;
+use cedar_policy::PolicyId;
 use countersign_domain::time::in_words;
 use countersign_domain::{GroupId, GroupQuorum};
 
@@ -105,8 +106,9 @@ pub fn authority_in_words(policy: &Policy) -> Vec<String> {
     lines
 }
 
-fn conditions_of(set: &PolicySet, rule: &Rule) -> String {
+fn conditions_of(set: &Slices, rule: &Rule) -> String {
     let conjuncts = set
+        .whole()
         .policy(&PolicyId::new(rule.id.as_str()))
         .map(conditions::conjuncts);
     match conjuncts {

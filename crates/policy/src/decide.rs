@@ -3,11 +3,12 @@
 //! scopes the strictest.
 
 use crate::annotations::Rule;
-use crate::conditions::Truth;
+use crate::conditions::{Conjunct, Truth};
 use crate::policy::Policy;
 use crate::request::Situation;
+use crate::slices::Slices;
 use crate::vocabulary::Unfit;
-use cedar_policy::{Authorizer, Entities, PolicySet, Request};
+use cedar_policy::{Authorizer, PolicyId, Request};
 use countersign_domain::facts::DecisionFacts;
 use countersign_domain::{
     Decision, Digest, Duties, GroupId, GroupQuorum, Outcome, PersonId, Reason, RuleId, canonical,
@@ -45,20 +46,23 @@ impl Policy {
     /// Decides.
     #[must_use]
     pub fn decide(&self, facts: &DecisionFacts) -> Decided {
+        match self.vocabulary().situations(facts) {
+            Ok(situations) => self.decide_on(facts, &situations),
+            Err(error) => match canonical::digest(facts) {
+                Ok(digest) => self.refuse(digest, error.to_string()),
+                Err(not_canonical) => self.refuse_unnamed(facts, not_canonical.to_string()),
+            },
+        }
+    }
+
+    /// Decides on what these facts were put into.
+    pub(crate) fn decide_on(&self, facts: &DecisionFacts, situations: &[Situation]) -> Decided {
         let digest = match canonical::digest(facts) {
             Ok(digest) => digest,
-            Err(error) => {
-                // Bytes that are not canonical still tell one document from another.
-                let stand_in = Digest::of(format!("{facts:?}").as_bytes());
-                return self.refuse(stand_in, error.to_string());
-            }
-        };
-        let situations = match self.vocabulary().situations(facts) {
-            Ok(situations) => situations,
-            Err(error) => return self.refuse(digest, error.to_string()),
+            Err(error) => return self.refuse_unnamed(facts, error.to_string()),
         };
         let mut strictest = Verdict::default();
-        for situation in &situations {
+        for situation in situations {
             match self.judge(situation, facts.policy_lapsed) {
                 Ok(verdict) => strictest.join(verdict),
                 Err(error) => return self.refuse(digest, error.to_string()),
@@ -75,12 +79,12 @@ impl Policy {
     /// (invariant 7).
     pub(crate) fn judge(&self, situation: &Situation, lapsed: bool) -> Result<Verdict, Unfit> {
         let book = self.book();
-        let entities = &situation.entities;
+        let (execute, request) = (&situation.execute, &situation.request);
         // All four, always: an error in any of them denies, also where another has decided.
-        let limits = self.holding(&book.limits, &situation.request, entities)?;
-        let standing = self.holding(&book.standing, &situation.execute, entities)?;
-        let withholding = self.holding(&book.withholding, &situation.execute, entities)?;
-        let requests = self.holding(&book.requests, &situation.request, entities)?;
+        let limits = self.holding(&book.limits, request, situation)?;
+        let standing = self.holding(&book.standing, execute, situation)?;
+        let withholding = self.holding(&book.withholding, execute, situation)?;
+        let requests = self.holding(&book.requests, request, situation)?;
 
         if !limits.is_empty() {
             let outcome = if limits.iter().all(|rule| rule.escalates) {
@@ -126,31 +130,30 @@ impl Policy {
         Ok(verdict)
     }
 
-    /// The rules of `set` whose conditions hold; any diagnostic error is an error.
-    fn holding(
+    /// The rules whose conditions hold; any diagnostic error is an error. Evaluates the slices that
+    /// apply: for every other rule it is certain that it neither holds nor errs.
+    pub(crate) fn holding(
         &self,
-        set: &PolicySet,
+        slices: &Slices,
         request: &Request,
-        entities: &Entities,
+        situation: &Situation,
     ) -> Result<Vec<&Rule>, Unfit> {
-        if set.is_empty() {
-            return Ok(Vec::new());
-        }
-        let response = Authorizer::new().is_authorized(request, set, entities);
-        // INVARIANT (silence denies): Cedar skips a rule that errors, so an erring forbid would
-        // count as absent.
-        let errors: Vec<_> = response
-            .diagnostics()
-            .errors()
-            .map(ToString::to_string)
-            .collect();
-        if !errors.is_empty() {
-            return Err(Unfit(errors.join("; ")));
-        }
+        let authorizer = Authorizer::new();
+        let mut errors = Vec::new();
         let mut rules = Vec::new();
-        for id in response.diagnostics().reason() {
-            let rule = self.book().rules.get(id);
-            rules.push(rule.ok_or_else(|| Unfit(format!("no account of rule `{id}`")))?);
+        for slice in slices.applying(situation.facets) {
+            let response = authorizer.is_authorized(request, slice, &situation.entities);
+            // INVARIANT (silence denies): Cedar skips a rule that errors, so an erring forbid would
+            // count as absent.
+            errors.extend(response.diagnostics().errors().map(ToString::to_string));
+            for id in response.diagnostics().reason() {
+                let rule = self.book().rules.get(id);
+                rules.push(rule.ok_or_else(|| Unfit(format!("no account of rule `{id}`")))?);
+            }
+        }
+        if !errors.is_empty() {
+            errors.sort_unstable();
+            return Err(Unfit(errors.join("; ")));
         }
         rules.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(rules)
@@ -172,21 +175,10 @@ impl Policy {
             return;
         }
         let (request, entities) = (&situation.execute, &situation.entities);
-        let nearest = self
-            .standing_conditions()
-            .iter()
-            .map(|(id, conditions)| {
-                let unmet: Vec<_> = conditions
-                    .iter()
-                    .filter(|one| one.evaluate(request, entities) == Truth::False)
-                    .collect();
-                let elsewhere = unmet.iter().filter(|one| one.about_target).count();
-                (elsewhere, unmet.len(), id, unmet)
-            })
-            .min_by_key(|(elsewhere, unmet, id, _)| (*elsewhere, *unmet, *id));
-        if let Some((_, count, id, unmet)) = nearest
+        if let Some((id, unmet)) = self.nearest(situation)
             && let Some(rule) = self.book().rules.get(id)
         {
+            let count = unmet.len();
             let mut words: Vec<_> = unmet
                 .iter()
                 .take(UNMET_SHOWN)
@@ -205,6 +197,55 @@ impl Policy {
                 ),
             );
         }
+    }
+
+    /// The standing rule that misses least, first of what the target is, then of all; and what it
+    /// misses.
+    fn nearest(&self, situation: &Situation) -> Option<(&PolicyId, Vec<&Conjunct>)> {
+        let missed = |unmet: &[&Conjunct]| {
+            let elsewhere = unmet.iter().filter(|one| one.about_target).count();
+            (elsewhere, unmet.len())
+        };
+        // What the facets alone say is the least that a rule can miss: most need no more than that.
+        let mut at_least: Vec<_> = self
+            .standing_conditions()
+            .iter()
+            .map(|(id, conditions)| {
+                let mut least = (0, 0);
+                for one in conditions {
+                    if one.known(situation.facets) == Some(false) {
+                        least.0 += usize::from(one.about_target);
+                        least.1 += 1;
+                    }
+                }
+                (least, id, conditions)
+            })
+            .collect();
+        at_least.sort_unstable_by_key(|(least, id, _)| (*least, *id));
+        let mut nearest: Option<((usize, usize), &PolicyId, Vec<&Conjunct>)> = None;
+        for (least, id, conditions) in at_least {
+            if let Some((best, found, _)) = &nearest
+                && (*best, *found) <= (least, id)
+            {
+                break;
+            }
+            let (request, entities) = (&situation.execute, &situation.entities);
+            let unmet: Vec<_> = conditions
+                .iter()
+                .filter(|one| match one.known(situation.facets) {
+                    Some(holds) => !holds,
+                    None => one.evaluate(request, entities) == Truth::False,
+                })
+                .collect();
+            let misses = missed(&unmet);
+            if nearest
+                .as_ref()
+                .is_none_or(|(best, found, _)| (misses, id) < (*best, *found))
+            {
+                nearest = Some((misses, id, unmet));
+            }
+        }
+        nearest.map(|(_, id, unmet)| (id, unmet))
     }
 
     /// What holds whatever the rules say: contradictions escalate (invariant 3).
@@ -266,6 +307,11 @@ impl Policy {
             policy: self.digest(),
             facts,
         }
+    }
+
+    /// Refuses facts that have no canonical bytes: other bytes still tell one document from another.
+    fn refuse_unnamed(&self, facts: &DecisionFacts, alarm: String) -> Decided {
+        self.refuse(Digest::of(format!("{facts:?}").as_bytes()), alarm)
     }
 
     fn refuse(&self, facts: Digest, alarm: String) -> Decided {

@@ -114,7 +114,7 @@ impl Policy {
         .into_iter()
         .flat_map(|(set, kind, request)| {
             self.rules_of(kind).filter_map(move |rule| {
-                let policy = set.policy(&PolicyId::new(rule.id.as_str()))?;
+                let policy = set.whole().policy(&PolicyId::new(rule.id.as_str()))?;
                 Some(explain_rule(rule, policy, request, &situation.entities))
             })
         })

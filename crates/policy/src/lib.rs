@@ -37,6 +37,7 @@ mod rules;
 mod seat;
 mod settings;
 pub mod sheet;
+mod slices;
 mod source;
 mod starter;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::conditions::{self, Conjunct};
 use crate::finding::Finding;
 use crate::rules::{self, RuleBook};
 use crate::settings::{SETTINGS_PATH, Settings};
+use crate::slices::Guards;
 use crate::source::PolicySource;
 use crate::vocabulary::Vocabulary;
 use cedar_policy::PolicyId;
@@ -99,8 +100,9 @@ impl Policy {
         })?;
         let book = rules::read(&of(Role::Rules), &settings, &vocabulary)?;
         let mut standing = BTreeMap::new();
-        for policy in book.standing.policies() {
-            let conjuncts = conditions::conjuncts(policy)
+        let mut guards = Guards::new(&vocabulary);
+        for policy in book.standing.whole().policies() {
+            let conjuncts = conditions::guarded_conjuncts(policy, |part| guards.guard(part))
                 .map_err(|message| vec![Finding::whole("rules", message)])?;
             standing.insert(policy.id().clone(), conjuncts);
         }

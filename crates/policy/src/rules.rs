@@ -6,6 +6,7 @@ use crate::finding::Finding;
 use crate::nesting;
 use crate::seat::HumanAction;
 use crate::settings::Settings;
+use crate::slices::{Guards, Slices};
 use crate::vocabulary::Vocabulary;
 use cedar_policy::pst::{Clause, Expr, Var};
 use cedar_policy::{
@@ -26,13 +27,13 @@ pub(crate) struct RuleBook {
     /// Every rule's account of itself.
     pub(crate) rules: BTreeMap<PolicyId, Rule>,
     /// Permits of `execute`.
-    pub(crate) standing: PolicySet,
+    pub(crate) standing: Slices,
     /// Forbids that `execute` has and `request` has not (or answers differently).
-    pub(crate) withholding: PolicySet,
+    pub(crate) withholding: Slices,
     /// Permits of `request`.
-    pub(crate) requests: PolicySet,
+    pub(crate) requests: Slices,
     /// Forbids of `request`.
-    pub(crate) limits: PolicySet,
+    pub(crate) limits: Slices,
     /// Rules for people, by action.
     pub(crate) seats: BTreeMap<HumanAction, PolicySet>,
 }
@@ -303,44 +304,50 @@ fn split(
     parsed: BTreeMap<PolicyId, (Rule, Parsed)>,
     vocabulary: &Vocabulary,
 ) -> Result<RuleBook, String> {
-    let mut book = RuleBook {
-        rules: BTreeMap::new(),
-        standing: PolicySet::new(),
-        withholding: PolicySet::new(),
-        requests: PolicySet::new(),
-        limits: PolicySet::new(),
-        seats: HumanAction::ALL
-            .into_iter()
-            .map(|action| (action, PolicySet::new()))
-            .collect(),
-    };
+    let mut rules = BTreeMap::new();
+    let mut standing = PolicySet::new();
+    let mut withholding = PolicySet::new();
+    let mut requests = PolicySet::new();
+    let mut limits = PolicySet::new();
+    let mut seats: BTreeMap<_, _> = HumanAction::ALL
+        .into_iter()
+        .map(|action| (action, PolicySet::new()))
+        .collect();
     let failed = |error: cedar_policy::PolicySetError| error.to_string();
     for (id, (rule, one)) in parsed {
         let policy = one.policy.new_id(id.clone());
         let covers = covered(&policy, vocabulary);
         match rule.kind {
-            RuleKind::Standing => book.standing.add(policy).map_err(failed)?,
-            RuleKind::Request => book.requests.add(policy).map_err(failed)?,
-            RuleKind::Withhold => book.withholding.add(policy).map_err(failed)?,
+            RuleKind::Standing => standing.add(policy).map_err(failed)?,
+            RuleKind::Request => requests.add(policy).map_err(failed)?,
+            RuleKind::Withhold => withholding.add(policy).map_err(failed)?,
             RuleKind::Limit => {
                 // A limit that holds for `request` has decided already. Only one whose condition
                 // looks at the action can hold for `execute` alone.
                 if covers.contains("execute") && mentions_action(&policy)? {
-                    book.withholding.add(policy.clone()).map_err(failed)?;
+                    withholding.add(policy.clone()).map_err(failed)?;
                 }
-                book.limits.add(policy).map_err(failed)?;
+                limits.add(policy).map_err(failed)?;
             }
             RuleKind::SeatPermit | RuleKind::SeatForbid => {
-                for (action, set) in &mut book.seats {
+                for (action, set) in &mut seats {
                     if covers.contains(action.as_str()) {
                         set.add(policy.clone()).map_err(failed)?;
                     }
                 }
             }
         }
-        book.rules.insert(id, rule);
+        rules.insert(id, rule);
     }
-    Ok(book)
+    let mut guards = Guards::new(vocabulary);
+    Ok(RuleBook {
+        rules,
+        standing: Slices::of(standing, &mut guards)?,
+        withholding: Slices::of(withholding, &mut guards)?,
+        requests: Slices::of(requests, &mut guards)?,
+        limits: Slices::of(limits, &mut guards)?,
+        seats,
+    })
 }
 
 /// True when a rule's conditions look at `action`.

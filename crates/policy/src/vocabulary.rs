@@ -23,6 +23,9 @@ pub(crate) const ACTIONS: [(&str, &str); 9] = [
     ("resume", "govern"),
 ];
 
+/// What agents do, and its group.
+const REMEDIATION: [&str; 3] = ["remediate", "execute", "request"];
+
 /// Facts that do not fit the schema.
 #[derive(Debug, thiserror::Error)]
 #[error("the facts do not fit the policy's schema: {0}")]
@@ -34,6 +37,8 @@ pub(crate) struct Vocabulary {
     pub(crate) schema: Schema,
     /// The action entities, so that `action in Action::"remediate"` holds.
     actions: Entities,
+    /// Those of them that agents' changes are decided on.
+    remediation: Entities,
     types: HashMap<&'static str, EntityTypeName>,
     pub(crate) execute: EntityUid,
     pub(crate) request: EntityUid,
@@ -80,11 +85,20 @@ impl Vocabulary {
                 .map(|of| EntityUid::from_type_name_and_id(of.clone(), EntityId::new(name)))
                 .ok_or("no type `Action`")
         };
+        let remediation = Entities::from_entities(
+            actions
+                .iter()
+                .filter(|one| REMEDIATION.contains(&one.uid().id().unescaped()))
+                .cloned(),
+            None,
+        )
+        .map_err(|error| error.to_string())?;
         Ok(Self {
             execute: action("execute")?,
             request: action("request")?,
             schema,
             actions,
+            remediation,
             types,
         })
     }
@@ -97,6 +111,11 @@ impl Vocabulary {
     /// The action entities alone.
     pub(crate) const fn action_entities(&self) -> &Entities {
         &self.actions
+    }
+
+    /// The action entities of agents' changes: `remediate` and what is in it.
+    pub(crate) const fn remediation(&self) -> &Entities {
+        &self.remediation
     }
 
     /// The entity `Type::"id"`.
