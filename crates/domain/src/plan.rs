@@ -2,9 +2,10 @@
 //! from which bytes, and how it would be undone.
 
 use crate::digest::Digest;
+use crate::emergency::EmergencyOrder;
 use crate::id::{CheckName, DeploymentId, HostId};
 use crate::package::{Transition, TransitionKind, Version};
-use crate::proposal::Proposal;
+use crate::proposal::{PackageRequest, Proposal};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -142,10 +143,6 @@ impl PreparedPlan {
     /// # Errors
     /// Names the first field at fault.
     pub fn check(&self, proposal: &Proposal, proposal_digest: &Digest) -> Result<(), PlanError> {
-        let wrong = |field, problem: String| Err(PlanError { field, problem });
-        if self.v != 1 {
-            return wrong("v", format!("version {} is not known", self.v));
-        }
         if self.deployment != proposal.deployment || self.proposal != *proposal_digest {
             return wrong("proposal", "answers another proposal".into());
         }
@@ -154,6 +151,33 @@ impl PreparedPlan {
                 "host",
                 format!("`{}` is not a target of the proposal", self.host),
             );
+        }
+        self.check_form()?;
+        self.check_answers(&proposal.packages)
+    }
+
+    /// As [`Self::check`], for a plan that a host prepared for an emergency order.
+    ///
+    /// # Errors
+    /// Names the first field at fault.
+    pub fn check_emergency(
+        &self,
+        order: &EmergencyOrder,
+        order_digest: &Digest,
+    ) -> Result<(), PlanError> {
+        if self.deployment != order.deployment || self.proposal != *order_digest {
+            return wrong("proposal", "answers another order".into());
+        }
+        if self.host != order.host {
+            return wrong("host", format!("the order is for `{}`", order.host));
+        }
+        self.check_form()?;
+        self.check_answers(&order.packages)
+    }
+
+    fn check_form(&self) -> Result<(), PlanError> {
+        if self.v != 1 {
+            return wrong("v", format!("version {} is not known", self.v));
         }
         if self.expires_at <= self.prepared_at {
             return wrong("expires_at", "is not after `prepared_at`".into());
@@ -180,7 +204,11 @@ impl PreparedPlan {
         if names.len() != self.steps.len() {
             return wrong("steps", "a package changes twice".into());
         }
-        for request in &proposal.packages {
+        Ok(())
+    }
+
+    fn check_answers(&self, packages: &[PackageRequest]) -> Result<(), PlanError> {
+        for request in packages {
             let planned: Option<&Version> = self
                 .steps
                 .iter()
@@ -201,23 +229,22 @@ impl PreparedPlan {
             }
         }
         let requested = self.steps.iter().filter(|step| step.requested).count();
-        if requested != proposal.packages.len() {
+        if requested != packages.len() {
             return wrong(
                 "steps",
-                "marks packages as requested that the proposal does not name".into(),
+                "marks packages as requested that were not asked for".into(),
             );
         }
         Ok(())
     }
 }
 
+fn wrong(field: &'static str, problem: String) -> Result<(), PlanError> {
+    Err(PlanError { field, problem })
+}
+
 fn check_step(step: &Step) -> Result<(), PlanError> {
-    let wrong = |problem: String| {
-        Err(PlanError {
-            field: "steps",
-            problem,
-        })
-    };
+    let wrong = |problem: String| wrong("steps", problem);
     let there = &step.transition;
     let back = &step.reverse.transition;
     match there.kind() {

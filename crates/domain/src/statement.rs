@@ -4,7 +4,7 @@
 use crate::asset::Environment;
 use crate::decision::{Duties, Outcome};
 use crate::digest::Digest;
-use crate::id::{AgentId, ChangeId, DeploymentId, Nonce, PersonId, RuleId};
+use crate::id::{AgentId, ChangeId, DeploymentId, HostId, Nonce, PersonId, RuleId};
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +130,18 @@ pub enum Subject {
     Inventory {
         /// Digest of the inventory.
         inventory: Digest,
+    },
+    /// Break-glass: one host may act on one plan without the gate.
+    Emergency {
+        /// The host.
+        host: HostId,
+        /// Digest of the [`crate::EmergencyOrder`].
+        order: Digest,
+        /// Digest of the host's prepared plan, as it was shown.
+        plan: Digest,
+        /// Salted digest of the reasons.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Digest>,
     },
     /// Stop.
     Halt {

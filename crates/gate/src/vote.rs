@@ -124,6 +124,7 @@ fn vote_of(statement: &Statement) -> Result<(Vote, Option<Digest>), GateError> {
         | Subject::Policy { .. }
         | Subject::Roster { .. }
         | Subject::Inventory { .. }
+        | Subject::Emergency { .. }
         | Subject::Halt { .. }
         | Subject::Resume { .. } => {
             Err(GateError::invalid("statement", "is not a vote on a change"))

@@ -11,6 +11,7 @@
 )]
 
 pub mod document;
+pub mod emergency;
 pub mod handover;
 pub mod jws;
 pub mod key;

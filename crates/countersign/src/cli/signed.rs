@@ -80,6 +80,7 @@ fn about(subject: &Subject) -> String {
         Subject::Policy { version, .. } => format!("POLICY version {version} comes into force"),
         Subject::Roster { version, .. } => format!("ROSTER change: version {version}"),
         Subject::Inventory { .. } => "INVENTORY that raises what the AI may do".to_owned(),
+        Subject::Emergency { host, .. } => format!("EMERGENCY on `{host}`, without the gate"),
         Subject::Halt { halt } => format!("HALT {}", scope(halt)),
         Subject::Resume { halt, halt_epoch } => {
             format!("RESUME {} (halt epoch {halt_epoch})", scope(halt))
@@ -128,6 +129,10 @@ fn details(subject: &Subject) -> Vec<String> {
         Subject::Policy { policy, .. } => vec![format!("policy digest   {policy}")],
         Subject::Roster { change, .. } => vec![format!("change digest   {change}")],
         Subject::Inventory { inventory } => vec![format!("inventory       {inventory}")],
+        Subject::Emergency { order, plan, .. } => vec![
+            format!("order digest    {order}"),
+            format!("plan digest     {plan}"),
+        ],
         Subject::Halt { .. } | Subject::Resume { .. } => Vec::new(),
     }
 }

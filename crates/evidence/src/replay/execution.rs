@@ -145,6 +145,7 @@ impl Replay {
             | Subject::Policy { .. }
             | Subject::Roster { .. }
             | Subject::Inventory { .. }
+            | Subject::Emergency { .. }
             | Subject::Halt { .. }
             | Subject::Resume { .. } => false,
         };

@@ -9,6 +9,7 @@
 mod case;
 mod differential;
 mod documents;
+mod emergency;
 mod handover;
 mod handover_humans;
 mod hostile_bytes;
