@@ -9,9 +9,8 @@ mod deployment;
 
 pub(crate) use deployment::halt_key;
 
-use crate::state::{self, Record, TrailRecord};
+use crate::state::{self, Record};
 use crate::world;
-use countersign_domain::ChangeId;
 use countersign_domain::canonical::{self, CanonicalError};
 use countersign_domain::change::ChangeError;
 use countersign_domain::entry::{Entry, Event, LogEntry};
@@ -92,7 +91,7 @@ pub fn apply(tx: &mut dyn Write, index: u64, bytes: &[u8]) -> Result<(), FoldErr
 
 fn apply_entry(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), FoldError> {
     if let Some(change) = entry.event.change() {
-        trail(tx, index, change)?;
+        tx.put_trail(change, index)?;
     }
     match &entry.event {
         Event::Roster { .. }
@@ -120,15 +119,6 @@ fn apply_entry(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), Fold
         | Event::Reviewed { .. } => change::apply(tx, index, entry),
         Event::CrossCommitted { .. } => Ok(()),
     }
-}
-
-/// Remembers that an entry concerns a change.
-fn trail(tx: &mut dyn Write, index: u64, change: &ChangeId) -> Result<(), FoldError> {
-    let record = TrailRecord {
-        change: change.clone(),
-        index,
-    };
-    Ok(state::save(tx, &record)?)
 }
 
 /// A record that has to be there.

@@ -4,7 +4,7 @@ use crate::error::GateError;
 use crate::fold::halt_key;
 use crate::redeem::environments;
 use crate::settle::stop_waiting;
-use crate::state::{self, ChangeRecord, HaltRecord, Record};
+use crate::state::{self, ChangeRecord, HaltRecord};
 use crate::vote::{govern, unspent, verified};
 use crate::world::{World, covers};
 use crate::{Frame, Gate};
@@ -146,7 +146,7 @@ fn revoke_covered(
             before,
             ..Default::default()
         };
-        let page = tx.documents(ChangeRecord::KIND, &query)?;
+        let page = state::documents::<ChangeRecord>(tx, &query)?;
         let Some(last) = page.last() else {
             return Ok(());
         };

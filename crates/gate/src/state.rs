@@ -8,7 +8,7 @@ pub use change::*;
 pub use deployment::*;
 
 use countersign_domain::Timestamp;
-use countersign_store::{Document, Read, StoreError, Write};
+use countersign_store::{Document, DocumentQuery, Read, StoreError, Write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -26,6 +26,8 @@ pub trait Record: Serialize + DeserializeOwned {
     fn due_at(&self) -> Option<Timestamp> {
         None
     }
+    /// True when it is listed by kind or state; otherwise it is found by key or due time only.
+    const LISTED: bool = false;
     /// What listings are ordered by.
     fn order(&self) -> u64 {
         0
@@ -41,6 +43,23 @@ pub fn load<R: Record>(store: &dyn Read, key: &str) -> Result<Option<R>, StoreEr
         .document(R::KIND, key)?
         .map(|document| parse(&document))
         .transpose()
+}
+
+/// Records of one kind, as their documents.
+///
+/// # Errors
+/// When storage fails, or a listing is asked for of a kind that is not listed: it would find none.
+pub fn documents<R: Record>(
+    store: &dyn Read,
+    query: &DocumentQuery<'_>,
+) -> Result<Vec<Document>, StoreError> {
+    if query.is_listing() && !R::LISTED {
+        return Err(StoreError::Engine(format!(
+            "records of kind `{}` are found by key or due time only",
+            R::KIND
+        )));
+    }
+    store.documents(R::KIND, query)
 }
 
 /// The record in a document.
@@ -65,6 +84,7 @@ pub fn save<R: Record>(store: &mut dyn Write, record: &R) -> Result<(), StoreErr
         state: record.state(),
         due_at: record.due_at(),
         order: record.order(),
+        listed: R::LISTED,
         body,
     })
 }

@@ -124,9 +124,8 @@ fn due(view: &dyn Read, now: Timestamp) -> Result<(Vec<String>, Vec<ChangeId>), 
         ..Default::default()
     };
     let silent = query(now.plus_seconds(-SILENCE_SECONDS));
-    let executions = view.documents(ExecutionRecord::KIND, &silent)?;
-    let changes = view
-        .documents(ChangeRecord::KIND, &query(now))?
+    let executions = state::documents::<ExecutionRecord>(view, &silent)?;
+    let changes = state::documents::<ChangeRecord>(view, &query(now))?
         .iter()
         .map(|document| state::parse::<ChangeRecord>(document).map(|record| record.id))
         .collect::<Result<_, _>>()?;

@@ -8,7 +8,7 @@ use crate::prepare::load_execution;
 use crate::propose::{load_change, load_proposal, proposal_jws};
 use crate::redeem::roster_changes;
 use crate::state::{
-    self, AlarmRecord, ChangeRecord, ExecutionRecord, HostRecord, PendingRecord, Record, WorkRecord,
+    self, AlarmRecord, ChangeRecord, ExecutionRecord, HostRecord, PendingRecord, WorkRecord,
 };
 use countersign_domain::decision::{Duties, Outcome, Reason};
 use countersign_domain::facts::Fact;
@@ -195,7 +195,7 @@ impl Gate {
             ..Default::default()
         };
         self.store.read(|view| {
-            let documents = view.documents(ChangeRecord::KIND, &query)?;
+            let documents = state::documents::<ChangeRecord>(view, &query)?;
             documents
                 .iter()
                 .map(|document| Ok(state::parse::<ChangeRecord>(document)?.id))
@@ -220,7 +220,7 @@ impl Gate {
             ..Default::default()
         };
         self.store.read(|view| {
-            view.documents(ChangeRecord::KIND, &query)?
+            state::documents::<ChangeRecord>(view, &query)?
                 .iter()
                 .map(|document| change_view(view, state::parse(document)?))
                 .collect()
@@ -242,7 +242,7 @@ impl Gate {
                 redeem: Vec::new(),
                 unsettled: Vec::new(),
             };
-            for document in view.documents(WorkRecord::KIND, &query)? {
+            for document in state::documents::<WorkRecord>(view, &query)? {
                 let open: WorkRecord = state::parse(&document)?;
                 let record = load_change(view, &open.change)?;
                 let execution = load_execution(view, &open.change, host)?;
@@ -282,7 +282,7 @@ impl Gate {
             ..Default::default()
         };
         self.store.read(|view| {
-            let documents = view.documents(AlarmRecord::KIND, &query)?;
+            let documents = state::documents::<AlarmRecord>(view, &query)?;
             Ok(documents
                 .iter()
                 .map(state::parse)
@@ -300,7 +300,7 @@ impl Gate {
             let policy = world.policy()?;
             let age_max = policy.policy.settings().limits.observation_max_age_seconds;
             let mut findings = Vec::new();
-            for document in view.documents(HostRecord::KIND, &DocumentQuery::default())? {
+            for document in state::documents::<HostRecord>(view, &DocumentQuery::default())? {
                 let host: HostRecord = state::parse(&document)?;
                 let observation = gather::observation_of(world, &host, pending(view, &host.host)?);
                 let named = observation
@@ -368,7 +368,7 @@ fn pending(view: &dyn Read, host: &HostId) -> Result<Vec<PendingUpgrade>, StoreE
         limit: PENDING_MAX,
         ..Default::default()
     };
-    let documents = view.documents(PendingRecord::KIND, &query)?;
+    let documents = state::documents::<PendingRecord>(view, &query)?;
     documents
         .iter()
         .map(|document| state::parse::<PendingRecord>(document).map(|record| record.upgrade))

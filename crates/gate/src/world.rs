@@ -214,7 +214,7 @@ fn read_feeds(store: &dyn Read) -> Result<(Feeds, Tables), GateError> {
     let damaged = |problem: String| GateError::from(StoreError::Damaged(problem));
     let mut feeds = Feeds::default();
     let mut tables = Tables::embedded().map_err(|error| damaged(error.to_string()))?;
-    for document in store.documents(FeedRecord::KIND, &DocumentQuery::default())? {
+    for document in state::documents::<FeedRecord>(store, &DocumentQuery::default())? {
         let record: FeedRecord = state::parse(&document)?;
         match record.import.kind {
             FeedKind::CisaKev => feeds.kev = Some(record.import),

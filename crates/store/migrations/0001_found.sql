@@ -64,12 +64,21 @@ CREATE TABLE documents (
     state  TEXT NOT NULL,
     due_at INTEGER,
     ord    INTEGER NOT NULL,
+    listed INTEGER NOT NULL CHECK (listed IN (0, 1)),
     body   TEXT NOT NULL,
     PRIMARY KEY (kind, key)
 ) STRICT;
-CREATE INDEX documents_by_order ON documents (kind, ord);
-CREATE INDEX documents_by_state ON documents (kind, state, ord);
+-- Most documents are only ever found by their key: they cost no other index.
+CREATE INDEX documents_by_order ON documents (kind, ord) WHERE listed;
+CREATE INDEX documents_by_state ON documents (kind, state, ord) WHERE listed;
 CREATE INDEX documents_by_due ON documents (kind, due_at) WHERE due_at IS NOT NULL;
+
+-- Which entries of the authorizations log concern a change.
+CREATE TABLE trails (
+    change TEXT NOT NULL,
+    idx    INTEGER NOT NULL CHECK (idx >= 0),
+    PRIMARY KEY (change, idx)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE reservations (
     change      TEXT NOT NULL,

@@ -25,9 +25,16 @@ pub(crate) struct Projection {
 pub(crate) const PROJECTIONS: &[Projection] = &[
     Projection {
         name: "documents",
-        columns: "kind, key, state, due_at, ord, body",
+        columns: "kind, key, state, due_at, ord, listed, body",
         key_columns: 2,
         key: "kind, key",
+        says_something: "TRUE",
+    },
+    Projection {
+        name: "trails",
+        columns: "change, idx",
+        key_columns: 2,
+        key: "change, idx",
         says_something: "TRUE",
     },
     Projection {

@@ -65,6 +65,9 @@ pub struct Document {
     pub due_at: Option<Timestamp>,
     /// What listings are ordered by (usually the index of the entry that made it).
     pub order: u64,
+    /// True when it is found by a query for its kind or its state; otherwise only by its key, a
+    /// prefix of it, or when it is due.
+    pub listed: bool,
     /// JSON.
     pub body: String,
 }
@@ -82,6 +85,15 @@ pub struct DocumentQuery<'a> {
     pub before: Option<u64>,
     /// At most so many; 0 means 1,000.
     pub limit: usize,
+}
+
+impl DocumentQuery<'_> {
+    /// True when it goes by kind, state and order alone: such a query finds only documents that
+    /// are [`Document::listed`].
+    #[must_use]
+    pub const fn is_listing(&self) -> bool {
+        self.due_by.is_none() && self.key_prefix.is_none()
+    }
 }
 
 /// One host reserved by one change.
@@ -213,6 +225,8 @@ pub trait Read {
         kind: &'static str,
         query: &DocumentQuery<'_>,
     ) -> Result<Vec<Document>, StoreError>;
+    /// The entries of the authorizations log that concern a change, in order, at most 10,000.
+    fn trail(&self, change: &ChangeId) -> Result<Vec<u64>, StoreError>;
     /// How many hosts other changes have reserved. The edge of a sliding window is rounded outward
     /// to the whole minute: it may count up to a minute longer, never shorter.
     fn reservations(
@@ -238,10 +252,13 @@ pub trait Write: Read {
     fn append(&mut self, log: Log, entry: &[u8]) -> Result<Appended, StoreError>;
     /// Keeps bytes beside the log. Keeping the same digest again changes nothing.
     fn put_blob(&mut self, digest: &Digest, blob: &Blob) -> Result<(), StoreError>;
-    /// Writes a document, replacing one of the same kind and key.
+    /// Writes a document, replacing one of the same kind and key. Reads of this transaction see it
+    /// at once; a failure to keep it may come only when the job has ended, and undoes the job.
     fn put_document(&mut self, document: &Document) -> Result<(), StoreError>;
     /// Removes a document.
     fn remove_document(&mut self, kind: &'static str, key: &str) -> Result<(), StoreError>;
+    /// Remembers that an entry of the authorizations log concerns a change.
+    fn put_trail(&mut self, change: &ChangeId, index: u64) -> Result<(), StoreError>;
     /// Reserves a host for a change; reserving the same again replaces it.
     fn reserve(&mut self, reservation: &Reservation) -> Result<(), StoreError>;
     /// No longer in flight (it still counts in the windows): one host of a change, or all.

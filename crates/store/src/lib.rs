@@ -13,6 +13,7 @@
     allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod buffered;
 mod compare;
 mod contract;
 mod cosign;

@@ -6,9 +6,9 @@ use crate::contract::{
     Blob, Document, DocumentQuery, Head, IntelRow, Log, Read, ReservationQuery, StoreError,
     TransitionOutcome,
 };
-use crate::tables::{blobs, documents, entries, intel, logs, outcomes, reservations};
+use crate::tables::{blobs, documents, entries, intel, logs, outcomes, reservations, trails};
 use countersign_domain::facts::Reservations;
-use countersign_domain::{CveId, Digest, Timestamp};
+use countersign_domain::{ChangeId, CveId, Digest, Timestamp};
 
 /// A consistent view: the caller holds a transaction on this connection.
 pub(crate) struct View<'a> {
@@ -46,6 +46,10 @@ impl Read for View<'_> {
         query: &DocumentQuery<'_>,
     ) -> Result<Vec<Document>, StoreError> {
         documents::query(self.conn, kind, query)
+    }
+
+    fn trail(&self, change: &ChangeId) -> Result<Vec<u64>, StoreError> {
+        trails::get(self.conn, change)
     }
 
     fn reservations(&self, query: &ReservationQuery<'_>) -> Result<Reservations, StoreError> {

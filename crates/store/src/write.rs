@@ -2,12 +2,13 @@
 
 use rusqlite::Connection;
 
+use crate::buffered::Buffered;
 use crate::contract::{
     Appended, Blob, Document, DocumentQuery, Head, IntelRow, Log, Read, Reservation,
     ReservationQuery, StoreError, TransitionOutcome, Write,
 };
 use crate::per_log::PerLog;
-use crate::tables::{blobs, digest, documents, entries, intel, nodes, outcomes, reservations};
+use crate::tables::{blobs, digest, entries, intel, nodes, outcomes, reservations, trails};
 use crate::view::View;
 use countersign_domain::facts::Reservations;
 use countersign_domain::{ChangeId, CveId, Digest, HostId, Timestamp};
@@ -22,6 +23,7 @@ pub(crate) struct Job<'a> {
     /// None while projections are rebuilt: then nothing is appended.
     trees: Option<&'a mut PerLog<Tree>>,
     undo: Undo,
+    documents: Buffered,
     failed: Option<StoreError>,
 }
 
@@ -32,6 +34,7 @@ impl<'a> Job<'a> {
             view: View { conn },
             trees: Some(trees),
             undo: Undo::default(),
+            documents: Buffered::default(),
             failed: None,
         }
     }
@@ -42,13 +45,29 @@ impl<'a> Job<'a> {
             view: View { conn },
             trees: None,
             undo: Undo::default(),
+            documents: Buffered::default(),
             failed: None,
         }
     }
 
-    /// How to undo its appends, and the failure for which it must be undone whatever it says.
-    pub(crate) fn finish(self) -> (Undo, Option<StoreError>) {
+    /// Ends it: its documents are written where it shall be kept. How to undo its appends, and the
+    /// failure for which it must be undone whatever it says.
+    pub(crate) fn finish(mut self, keep: bool) -> (Undo, Option<StoreError>) {
+        if keep {
+            let documents = std::mem::take(&mut self.documents);
+            // A failure is remembered, an earlier one stands.
+            let _ = self.keep(|conn| documents.write(conn));
+        }
         (self.undo, self.failed)
+    }
+
+    fn unless_failed(&self) -> Result<(), StoreError> {
+        match &self.failed {
+            None => Ok(()),
+            Some(failed) => Err(StoreError::Engine(format!(
+                "an earlier write failed: {failed}"
+            ))),
+        }
     }
 
     /// INVARIANT (all or nothing): once a write failed, the job cannot succeed any more, even
@@ -57,11 +76,7 @@ impl<'a> Job<'a> {
         &mut self,
         write: impl FnOnce(&Connection) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        if let Some(failed) = &self.failed {
-            return Err(StoreError::Engine(format!(
-                "an earlier write failed: {failed}"
-            )));
-        }
+        self.unless_failed()?;
         match write(self.view.conn) {
             // Refused before anything was written.
             Ok(()) => Ok(()),
@@ -120,11 +135,20 @@ impl Write for Job<'_> {
     }
 
     fn put_document(&mut self, document: &Document) -> Result<(), StoreError> {
-        self.keep(|conn| documents::put(conn, document))
+        let Document { kind, key, .. } = document;
+        self.unless_failed()?;
+        self.documents.put(kind, key, Some(document.clone()));
+        Ok(())
     }
 
     fn remove_document(&mut self, kind: &'static str, key: &str) -> Result<(), StoreError> {
-        self.keep(|conn| documents::remove(conn, kind, key))
+        self.unless_failed()?;
+        self.documents.put(kind, key, None);
+        Ok(())
+    }
+
+    fn put_trail(&mut self, change: &ChangeId, index: u64) -> Result<(), StoreError> {
+        self.keep(|conn| trails::put(conn, change, index))
     }
 
     fn reserve(&mut self, reservation: &Reservation) -> Result<(), StoreError> {
@@ -183,7 +207,7 @@ impl Read for Job<'_> {
     }
 
     fn document(&self, kind: &'static str, key: &str) -> Result<Option<Document>, StoreError> {
-        self.view.document(kind, key)
+        self.documents.get(self.view.conn, kind, key)
     }
 
     fn documents(
@@ -191,7 +215,11 @@ impl Read for Job<'_> {
         kind: &'static str,
         query: &DocumentQuery<'_>,
     ) -> Result<Vec<Document>, StoreError> {
-        self.view.documents(kind, query)
+        self.documents.query(self.view.conn, kind, query)
+    }
+
+    fn trail(&self, change: &ChangeId) -> Result<Vec<u64>, StoreError> {
+        self.view.trail(change)
     }
 
     fn reservations(&self, query: &ReservationQuery<'_>) -> Result<Reservations, StoreError> {

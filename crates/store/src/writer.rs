@@ -201,7 +201,7 @@ impl Writer {
         self.conn.prepare_cached("SAVEPOINT job")?.execute([])?;
         let mut transaction = write::Job::new(&self.conn, &mut self.trees);
         let keep = job.run(&mut transaction);
-        let (undo, failed) = transaction.finish();
+        let (undo, failed) = transaction.finish(keep);
         // The engine gives up a whole transaction when the disk is full or broken.
         if self.conn.is_autocommit() {
             return Err(Fatal(match failed {

@@ -219,7 +219,7 @@ pub(super) async fn alarms(
 pub(super) async fn feeds(State(app): State<App>) -> Result<Json<Feeds>, Problem> {
     let feeds = heavy(|| {
         app.gate().store().read(|view| {
-            view.documents(FeedRecord::KIND, &DocumentQuery::default())?
+            state::documents::<FeedRecord>(view, &DocumentQuery::default())?
                 .iter()
                 .map(|document| {
                     let record: FeedRecord = state::parse(document)?;

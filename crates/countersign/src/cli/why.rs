@@ -5,7 +5,6 @@ use crate::ambient;
 use crate::deployment::Deployment;
 use crate::evidence::StoreSource;
 use countersign_domain::text::shown;
-use countersign_gate::state;
 use countersign_store::StoreError;
 use std::process::ExitCode;
 
@@ -42,7 +41,7 @@ pub(super) fn run(context: &Context, arguments: &WhyArguments) -> Result<ExitCod
     };
     let trail = gate
         .store()
-        .read(|view| state::trail(view, &change))
+        .read(|view| view.trail(&change))
         .map_err(|error: StoreError| undecided(error.to_string()))?;
     let why = countersign_evidence::why(&StoreSource(&gate), &change, &trail, ambient::now())
         .map_err(|error| undecided(error.to_string()))?;

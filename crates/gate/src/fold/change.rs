@@ -184,7 +184,7 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
 /// A warrant was issued: the execution is out, and the change runs.
 pub(super) fn warrant(tx: &mut dyn Write, index: u64, jws: &str) -> Result<(), FoldError> {
     let warrant: Warrant = payload(index, jws)?;
-    super::trail(tx, index, &warrant.txn)?;
+    tx.put_trail(&warrant.txn, index)?;
     let mut execution = execution(tx, index, &warrant.txn, &warrant.aud)?;
     execution.state = execution.state.next(ExecutionEvent::Issue)?;
     execution.warrant = Some(WarrantRecord {

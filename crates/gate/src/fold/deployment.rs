@@ -204,7 +204,7 @@ fn pending_replaced(tx: &mut dyn Write, index: u64, host: &HostRecord) -> Result
         limit: PENDING_MAX,
         ..Default::default()
     };
-    for document in tx.documents(PendingRecord::KIND, &query)? {
+    for document in state::documents::<PendingRecord>(tx, &query)? {
         tx.remove_document(PendingRecord::KIND, &document.key)?;
     }
     let blob = tx

@@ -111,6 +111,7 @@ pub struct ChangeRecord {
 
 impl Record for ChangeRecord {
     const KIND: &'static str = "change";
+    const LISTED: bool = true;
     fn key(&self) -> String {
         self.id.to_string()
     }
@@ -316,44 +317,6 @@ impl Record for SpentRecord {
     }
 }
 
-/// That an entry concerns a change: its trail in the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrailRecord {
-    /// The change.
-    pub change: ChangeId,
-    /// The entry.
-    pub index: u64,
-}
-
-impl Record for TrailRecord {
-    const KIND: &'static str = "trail";
-    fn key(&self) -> String {
-        format!("{} {:020}", self.change, self.index)
-    }
-    fn order(&self) -> u64 {
-        self.index
-    }
-}
-
-/// The entries of the authorizations log that concern a change, in order.
-///
-/// # Errors
-/// When storage fails.
-pub fn trail(store: &dyn Read, change: &ChangeId) -> Result<Vec<u64>, StoreError> {
-    let query = countersign_store::DocumentQuery {
-        key_prefix: Some(&format!("{change} ")),
-        limit: 10_000,
-        ..Default::default()
-    };
-    let mut trail = store
-        .documents(TrailRecord::KIND, &query)?
-        .iter()
-        .map(|document| parse::<TrailRecord>(document).map(|record| record.index))
-        .collect::<Result<Vec<_>, _>>()?;
-    trail.sort_unstable();
-    Ok(trail)
-}
-
 /// All executions of a change, by wave and host.
 ///
 /// # Errors
@@ -364,8 +327,7 @@ pub fn executions(store: &dyn Read, change: &ChangeId) -> Result<Vec<ExecutionRe
         limit: countersign_domain::proposal::HOSTS_MAX,
         ..Default::default()
     };
-    let mut executions = store
-        .documents(ExecutionRecord::KIND, &query)?
+    let mut executions = super::documents::<ExecutionRecord>(store, &query)?
         .iter()
         .map(parse::<ExecutionRecord>)
         .collect::<Result<Vec<_>, _>>()?;

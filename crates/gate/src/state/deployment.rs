@@ -30,6 +30,7 @@ pub struct HostRecord {
 
 impl Record for HostRecord {
     const KIND: &'static str = "host";
+    const LISTED: bool = true;
     fn key(&self) -> String {
         self.host.to_string()
     }
@@ -189,6 +190,7 @@ pub struct FeedRecord {
 
 impl Record for FeedRecord {
     const KIND: &'static str = "feed";
+    const LISTED: bool = true;
     fn key(&self) -> String {
         self.feed.clone()
     }
@@ -240,6 +242,7 @@ pub struct AlarmRecord {
 
 impl Record for AlarmRecord {
     const KIND: &'static str = "alarm";
+    const LISTED: bool = true;
     fn key(&self) -> String {
         format!("{:020}", self.index)
     }

@@ -12,9 +12,10 @@ const LIMIT_DEFAULT: usize = 1_000;
 /// Writes a document, replacing one of the same kind and key.
 pub(crate) fn put(conn: &Connection, document: &Document) -> Result<(), StoreError> {
     conn.prepare_cached(
-        "INSERT INTO documents (kind, key, state, due_at, ord, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (kind, key) DO UPDATE SET
-         state = excluded.state, due_at = excluded.due_at, ord = excluded.ord, body = excluded.body",
+        "INSERT INTO documents (kind, key, state, due_at, ord, listed, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (kind, key) DO UPDATE SET state = excluded.state, due_at = excluded.due_at,
+         ord = excluded.ord, listed = excluded.listed, body = excluded.body",
     )?
     .execute(params![
         document.kind,
@@ -22,6 +23,7 @@ pub(crate) fn put(conn: &Connection, document: &Document) -> Result<(), StoreErr
         document.state,
         document.due_at.map(Timestamp::unix_millis),
         column(document.order)?,
+        document.listed,
         document.body
     ])?;
     Ok(())
@@ -35,7 +37,7 @@ pub(crate) fn remove(conn: &Connection, kind: &str, key: &str) -> Result<(), Sto
 }
 
 /// Columns of a row, in the order that [`document`] reads them.
-const COLUMNS: &str = "SELECT key, state, due_at, ord, body FROM documents";
+const COLUMNS: &str = "SELECT key, state, due_at, ord, listed, body FROM documents";
 
 fn document(kind: &'static str, row: &Row<'_>) -> Result<Document, StoreError> {
     let due_at: Option<i64> = row.get(2)?;
@@ -45,7 +47,8 @@ fn document(kind: &'static str, row: &Row<'_>) -> Result<Document, StoreError> {
         state: row.get(1)?,
         due_at: due_at.map(Timestamp::from_unix_millis),
         order: number(row.get(3)?)?,
-        body: row.get(4)?,
+        listed: row.get(4)?,
+        body: row.get(5)?,
     })
 }
 
@@ -63,6 +66,35 @@ pub(crate) fn get(
     found.transpose()
 }
 
+/// At most how many a query gives.
+pub(crate) const fn limit(query: &DocumentQuery<'_>) -> usize {
+    match query.limit {
+        0 => LIMIT_DEFAULT,
+        limit => limit,
+    }
+}
+
+/// What the statement of a query says of a row, said of a document.
+pub(crate) fn fits(document: &Document, query: &DocumentQuery<'_>) -> bool {
+    let due = |by: Timestamp| document.due_at.is_some_and(|due_at| due_at <= by);
+    (document.listed || !query.is_listing())
+        && (query.states.is_empty() || query.states.contains(&document.state.as_str()))
+        && query.due_by.is_none_or(due)
+        && query
+            .key_prefix
+            .is_none_or(|prefix| document.key.starts_with(prefix))
+        && query.before.is_none_or(|before| document.order < before)
+}
+
+/// The order in which a query gives documents.
+pub(crate) fn sort(documents: &mut [Document], query: &DocumentQuery<'_>) {
+    if query.due_by.is_some() {
+        documents.sort_by(|a, b| (a.due_at, &a.key).cmp(&(b.due_at, &b.key)));
+    } else {
+        documents.sort_by(|a, b| (b.order, &a.key).cmp(&(a.order, &b.key)));
+    }
+}
+
 /// Documents of one kind: newest first, or the earliest due first when asked by due time.
 /// One pass through an index for each state, then merged, so that a page costs a page.
 pub(crate) fn query(
@@ -70,10 +102,7 @@ pub(crate) fn query(
     kind: &'static str,
     query: &DocumentQuery<'_>,
 ) -> Result<Vec<Document>, StoreError> {
-    let limit = match query.limit {
-        0 => LIMIT_DEFAULT,
-        limit => limit,
-    };
+    let limit = limit(query);
     let mut states: Vec<&str> = query.states.to_vec();
     states.sort_unstable();
     states.dedup();
@@ -85,11 +114,7 @@ pub(crate) fn query(
         found.extend(one_pass(conn, kind, Some(state), query, limit)?);
     }
     if states.len() > 1 {
-        if query.due_by.is_some() {
-            found.sort_by(|a, b| (a.due_at, &a.key).cmp(&(b.due_at, &b.key)));
-        } else {
-            found.sort_by(|a, b| (b.order, &a.key).cmp(&(a.order, &b.key)));
-        }
+        sort(&mut found, query);
         found.truncate(limit);
     }
     Ok(found)
@@ -121,10 +146,13 @@ fn selection(
 ) -> (String, Vec<Box<dyn ToSql>>) {
     // An index by time, or by key, is of no use once the planner prefers the one by state or order:
     // a unary plus keeps it from that.
-    let by_state = query.due_by.is_none() && query.key_prefix.is_none();
+    let by_state = query.is_listing();
     let plus = if by_state { "" } else { "+" };
     let mut sql = format!("{COLUMNS} WHERE kind = ?");
     let mut values: Vec<Box<dyn ToSql>> = vec![Box::new(kind)];
+    if by_state {
+        sql.push_str(" AND listed");
+    }
     if let Some(state) = state {
         sql.push_str(&format!(" AND {plus}state = ?"));
         values.push(Box::new(state.to_owned()));

@@ -10,6 +10,7 @@ pub(crate) mod logs;
 pub(crate) mod nodes;
 pub(crate) mod outcomes;
 pub(crate) mod reservations;
+pub(crate) mod trails;
 
 use crate::contract::{Log, StoreError};
 use countersign_domain::{Digest, Environment};

@@ -69,6 +69,7 @@ pub fn document(key: &str, state: &str, due_at: Option<i64>, order: u64) -> Docu
         state: state.to_owned(),
         due_at: due_at.map(at),
         order,
+        listed: true,
         body: format!("{{\"key\":\"{key}\"}}"),
     }
 }

@@ -17,6 +17,7 @@ use crate::fixture::{
 fn fold(tx: &mut dyn Write, index: u64, entry: &[u8]) -> Result<(), StoreError> {
     let name = String::from_utf8_lossy(entry).into_owned();
     tx.put_document(&document(&name, "new", Some(index as i64), index))?;
+    tx.put_trail(&change(&format!("chg-{}", index / 3)), index)?;
     tx.put_document(&Document {
         kind: "counter",
         ..document("entries", "", None, index + 1)
@@ -229,8 +230,9 @@ fn a_rebuild_names_what_differs_and_puts_it_right() {
         folder.path(),
         "UPDATE documents SET state = 'approved' WHERE key = 'entry 5';
          DELETE FROM documents WHERE key = 'entry 6';
-         INSERT INTO documents VALUES ('change', 'forged', 'approved', NULL, 1, '{}');
+         INSERT INTO documents VALUES ('change', 'forged', 'approved', NULL, 1, 1, '{}');
          DELETE FROM reservations WHERE change = 'chg-2';
+         DELETE FROM trails WHERE idx = 7;
          UPDATE windows SET hosts = 0;
          UPDATE outcomes SET succeeded = 0;
          INSERT INTO intel VALUES ('CVE-2024-9999', 'kev', '');",
@@ -254,6 +256,7 @@ fn a_rebuild_names_what_differs_and_puts_it_right() {
     );
     assert_eq!(of("documents").rows, 3);
     assert_eq!(of("reservations").rows, 3);
+    assert_eq!(of("trails").named, ["`chg-2` `7` is missing"]);
     assert_eq!(of("outcomes").named.len(), 5);
     assert!(of("outcomes").rows > 5);
     assert_eq!(of("intel").rows, 1);

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use countersign_domain::Timestamp;
-use countersign_store::{Document, DocumentQuery};
+use countersign_store::{Document, DocumentQuery, Read, StoreError};
 
 use super::Backend;
-use crate::fixture::{at, document};
+use crate::fixture::{Refusal, at, change, document};
 
 fn keys(documents: &[Document]) -> Vec<&str> {
     documents.iter().map(|d| d.key.as_str()).collect()
@@ -183,6 +183,139 @@ pub fn prefixes_are_exact<B: Backend>(place: &Path) {
                 }
             }
         }
+        Ok(())
+    });
+}
+
+pub fn a_job_sees_its_own_documents_as_they_will_be<B: Backend>(place: &Path) {
+    let store = B::open(place);
+    // A fixed walk through puts and removals: what each query gives inside of the job is what it
+    // gives once the job is kept.
+    let mut chance = 7_u64;
+    let mut next = move |below: u64| {
+        chance = chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (chance >> 33) % below
+    };
+    for round in 0..20_u64 {
+        let edits: Vec<_> = (0..12)
+            .map(|edit| {
+                let key = format!("{}/{}", ["a", "b"][next(2) as usize], next(6));
+                let state = ["new", "open", "done"][next(3) as usize];
+                let due_at = (next(2) == 0).then(|| next(50) as i64);
+                let put = Document {
+                    listed: next(4) != 0,
+                    ..document(&key, state, due_at, round * 100 + edit)
+                };
+                (next(4) != 0).then_some(put).ok_or(key)
+            })
+            .collect();
+        let inside = store.write(move |tx| {
+            for edit in edits {
+                match edit {
+                    Ok(put) => tx.put_document(&put)?,
+                    Err(key) => tx.remove_document("change", &key)?,
+                }
+            }
+            Ok(answers(tx)?)
+        });
+        assert_eq!(inside, store.read(answers), "round {round}");
+    }
+}
+
+/// What a number of queries give.
+fn answers(view: &dyn Read) -> Result<Vec<Vec<Document>>, StoreError> {
+    let mut answers = Vec::new();
+    for states in [[].as_slice(), &["new"], &["done", "open"]] {
+        for due_by in [None, Some(at(25))] {
+            for key_prefix in [None, Some("a/")] {
+                for (before, limit) in [(None, 0), (Some(900), 3), (None, 2)] {
+                    answers.push(view.documents(
+                        "change",
+                        &DocumentQuery {
+                            states,
+                            due_by,
+                            key_prefix,
+                            before,
+                            limit,
+                        },
+                    )?);
+                }
+            }
+        }
+    }
+    Ok(answers)
+}
+
+pub fn what_is_not_listed_is_found_by_key_and_due_time_only<B: Backend>(place: &Path) {
+    let store = B::open(place);
+    store.write(|tx| {
+        tx.put_document(&Document {
+            listed: false,
+            ..document("a/1", "new", Some(5), 1)
+        })?;
+        Ok(())
+    });
+    store.read(|view| {
+        let found = |query: &DocumentQuery<'_>| view.documents("change", query).unwrap().len();
+        assert_eq!(found(&DocumentQuery::default()), 0);
+        let prefixed = DocumentQuery {
+            key_prefix: Some("a/"),
+            ..DocumentQuery::default()
+        };
+        assert_eq!(found(&prefixed), 1);
+        let due = DocumentQuery {
+            due_by: Some(at(5)),
+            ..DocumentQuery::default()
+        };
+        assert_eq!(found(&due), 1);
+        assert!(view.document("change", "a/1")?.is_some());
+        Ok(())
+    });
+}
+
+pub fn documents_of_a_job_that_fails_are_not_kept<B: Backend>(place: &Path) {
+    let store = B::open(place);
+    store.write(|tx| Ok(tx.put_document(&document("kept", "new", None, 1))?));
+    let failed = store
+        .submit::<()>(|tx| {
+            tx.put_document(&document("kept", "done", None, 2))?;
+            tx.put_document(&document("lost", "new", None, 3))?;
+            Err(Refusal::Own("no"))
+        })
+        .wait();
+    assert!(failed.is_err());
+    // A number that cannot be stored is found only when the job has ended: it undoes the job.
+    let unfit = store
+        .submit(|tx| {
+            tx.put_document(&document("lost too", "new", None, 4))?;
+            Ok(tx.put_document(&document("unfit", "new", None, u64::MAX))?)
+        })
+        .wait();
+    assert!(unfit.is_err());
+    store.read(|view| {
+        assert_eq!(view.document("change", "kept")?.unwrap().state, "new");
+        for key in ["lost", "lost too", "unfit"] {
+            assert_eq!(view.document("change", key)?, None, "{key}");
+        }
+        Ok(())
+    });
+}
+
+pub fn a_trail_holds_the_entries_of_one_change_in_order<B: Backend>(place: &Path) {
+    let store = B::open(place);
+    store.write(|tx| {
+        for (of, index) in [("a", 7), ("b", 8), ("a", 300), ("a", 9), ("a", 7)] {
+            tx.put_trail(&change(of), index)?;
+        }
+        assert_eq!(tx.trail(&change("a"))?, [7, 9, 300]);
+        Ok(())
+    });
+    store.read(|view| {
+        assert_eq!(view.trail(&change("a"))?, [7, 9, 300]);
+        assert_eq!(view.trail(&change("b"))?, [8]);
+        assert!(view.trail(&change("c"))?.is_empty());
         Ok(())
     });
 }

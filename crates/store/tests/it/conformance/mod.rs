@@ -101,6 +101,10 @@ macro_rules! all_cases {
                 queries_select_order_and_page,
                 due_documents_come_earliest_first,
                 prefixes_are_exact,
+                a_job_sees_its_own_documents_as_they_will_be,
+                what_is_not_listed_is_found_by_key_and_due_time_only,
+                documents_of_a_job_that_fails_are_not_kept,
+                a_trail_holds_the_entries_of_one_change_in_order,
             }
             rows {
                 blobs_are_kept_once_and_only_under_their_digest,

@@ -1,0 +1,105 @@
+//! The documents that one job has read or written: each is read from the database once, and written
+//! there once, when the job is kept. What a document means is not known here.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
+use crate::contract::{Document, DocumentQuery, StoreError};
+use crate::tables::documents;
+
+/// One document as the job has it: none where it is not there, or was removed.
+struct Slot {
+    document: Option<Document>,
+    written: bool,
+}
+
+/// Documents of one job, by kind and key.
+#[derive(Default)]
+pub(crate) struct Buffered(RefCell<BTreeMap<&'static str, BTreeMap<String, Slot>>>);
+
+impl Buffered {
+    /// One document, as this job left it.
+    pub(crate) fn get(
+        &self,
+        conn: &Connection,
+        kind: &'static str,
+        key: &str,
+    ) -> Result<Option<Document>, StoreError> {
+        let mut kinds = self.0.borrow_mut();
+        let of_kind = kinds.entry(kind).or_default();
+        if let Some(slot) = of_kind.get(key) {
+            return Ok(slot.document.clone());
+        }
+        let document = documents::get(conn, kind, key)?;
+        let slot = Slot {
+            document: document.clone(),
+            written: false,
+        };
+        of_kind.insert(key.to_owned(), slot);
+        Ok(document)
+    }
+
+    /// Replaces a document, or removes it.
+    pub(crate) fn put(&mut self, kind: &'static str, key: &str, document: Option<Document>) {
+        let of_kind = self.0.get_mut().entry(kind).or_default();
+        if let Some(slot) = of_kind.get_mut(key) {
+            // What says the same as before need not be written.
+            slot.written |= slot.document != document;
+            slot.document = document;
+        } else {
+            let slot = Slot {
+                document,
+                written: true,
+            };
+            of_kind.insert(key.to_owned(), slot);
+        }
+    }
+
+    /// Documents of one kind, what this job wrote among them.
+    pub(crate) fn query(
+        &self,
+        conn: &Connection,
+        kind: &'static str,
+        query: &DocumentQuery<'_>,
+    ) -> Result<Vec<Document>, StoreError> {
+        let kinds = self.0.borrow();
+        let written: BTreeMap<&str, Option<&Document>> = kinds
+            .get(kind)
+            .into_iter()
+            .flatten()
+            .filter(|(_, slot)| slot.written)
+            .map(|(key, slot)| (key.as_str(), slot.document.as_ref()))
+            .collect();
+        if written.is_empty() {
+            return documents::query(conn, kind, query);
+        }
+        let limit = documents::limit(query);
+        let stored = DocumentQuery {
+            // As many as asked for are left when those that the job wrote are taken out.
+            limit: limit.saturating_add(written.len()),
+            ..*query
+        };
+        let mut found = documents::query(conn, kind, &stored)?;
+        found.retain(|stored| !written.contains_key(stored.key.as_str()));
+        let ours = written.values().copied().flatten();
+        found.extend(ours.filter(|ours| documents::fits(ours, query)).cloned());
+        documents::sort(&mut found, query);
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Writes all that the job left different from what it found.
+    pub(crate) fn write(self, conn: &Connection) -> Result<(), StoreError> {
+        for (kind, of_kind) in self.0.into_inner() {
+            for (key, slot) in of_kind.into_iter().filter(|(_, slot)| slot.written) {
+                match &slot.document {
+                    Some(document) => documents::put(conn, document)?,
+                    None => documents::remove(conn, kind, &key)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
