@@ -10,7 +10,7 @@ use axum::Json;
 use axum::extract::State;
 use countersign_domain::ChangeId;
 use countersign_gate::GateError;
-use countersign_gate::state::{self, ChangeRecord, FeedRecord, Record};
+use countersign_gate::state::{self, ChangeRecord, FeedRecord};
 use countersign_policy::{Explanation, authority_in_words};
 use countersign_store::{DocumentQuery, Log, StoreError};
 use serde::Deserialize;
