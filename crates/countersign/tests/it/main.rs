@@ -12,6 +12,7 @@ mod app;
 mod changes;
 mod cli;
 mod deployments;
+mod fire;
 mod page;
 mod policies;
 mod program;

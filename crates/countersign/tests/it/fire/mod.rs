@@ -1,0 +1,7 @@
+//! The gate under fire: killed, out of disk, damaged. What it acknowledged is found again, or it
+//! refuses to start and says how to recover.
+
+mod crew;
+mod killed;
+mod load;
+mod process;
