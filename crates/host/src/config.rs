@@ -17,6 +17,11 @@ pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 /// Health checks defined on one host at most: as many as one plan may hold.
 pub const CHECKS_MAX: usize = countersign_verify::plan::CHECKS_MAX;
 
+/// Where the daemon of a machine's own root listens for the hook.
+pub const HOOK_SOCKET: &str = "/run/countersign/hook.sock";
+/// The longest path of a socket, in bytes: the kernel's structure holds little more.
+const SOCKET_BYTES_MAX: usize = 100;
+
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -88,6 +93,33 @@ pub struct Config {
     /// Recipes by name; reserved.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub recipes: BTreeMap<RecipeName, toml::Table>,
+    /// Runs of apt that somebody else starts, and the hook sees.
+    #[serde(default)]
+    pub hook: HookConfig,
+}
+
+/// How runs are handled that the hook sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HookConfig {
+    /// Where the daemon listens for the hook; see [`Config::hook_socket`] for the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket: Option<PathBuf>,
+    /// How long the hook waits for the daemon, in seconds. Then it refuses (or, observing, reports).
+    pub wait_seconds: u32,
+    /// This host starts nothing by itself: what is authorized waits for a run that the hook sees,
+    /// such as that of unattended-upgrades.
+    pub only_when_asked: bool,
+}
+
+impl Default for HookConfig {
+    fn default() -> Self {
+        Self {
+            socket: None,
+            wait_seconds: 45,
+            only_when_asked: false,
+        }
+    }
 }
 
 /// What a host demands of every warrant.
@@ -298,6 +330,18 @@ impl Config {
         if !self.recipes.is_empty() {
             return wrong("recipes", "is reserved for a later version; leave it out");
         }
+        // Less than the minute that this host's own apt waits for the lock: a hook that asks while
+        // this host wants to act gives way first.
+        if !(5..=50).contains(&self.hook.wait_seconds) {
+            return wrong("hook.wait_seconds", "must be 5 to 50");
+        }
+        let socket = self.hook_socket();
+        if !socket.is_absolute() || socket.as_os_str().len() > SOCKET_BYTES_MAX {
+            return wrong(
+                "hook.socket",
+                "must be an absolute path of at most 100 bytes; set a shorter one",
+            );
+        }
         if self.checks.len() > CHECKS_MAX {
             return wrong(
                 "checks",
@@ -326,6 +370,19 @@ impl Config {
         self.key_file
             .clone()
             .unwrap_or_else(|| self.state_dir.join("host.key"))
+    }
+
+    /// Where the daemon listens for the hook: below `/run` for the machine's own root, in `state_dir`
+    /// for any other root, so that a hook never asks the daemon of another one.
+    #[must_use]
+    pub fn hook_socket(&self) -> PathBuf {
+        match &self.hook.socket {
+            Some(path) => path.clone(),
+            None if self.apt.root == Path::new("/") && !self.apt.private => {
+                PathBuf::from(HOOK_SOCKET)
+            }
+            None => self.state_dir.join("hook.sock"),
+        }
     }
 
     /// The digest of this host's own definitions of checks and recipes: a plan binds it, so that

@@ -17,6 +17,7 @@
 pub mod act;
 pub mod apt;
 pub mod artifact;
+pub mod asked;
 pub mod check;
 mod child;
 pub mod cli;

@@ -29,6 +29,21 @@ impl Session {
         Ok(session)
     }
 
+    /// The process with this id.
+    ///
+    /// # Errors
+    /// When there is none, or `/proc` cannot be read.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        let (session, _) = read(pid)?;
+        Ok(session)
+    }
+
+    /// True when that process descends from this session (or is it). False when that cannot be told.
+    #[must_use]
+    pub fn is_ancestor_of(&self, pid: u32) -> bool {
+        self.is_above(pid, read)
+    }
+
     /// True when this process descends from that session (or is it). False when that cannot be told.
     #[must_use]
     pub fn is_ancestor_of_this_process(&self) -> bool {
@@ -53,11 +68,22 @@ impl Session {
         false
     }
 
-    /// True when that process still runs.
+    /// True when that process still runs: one that has ended, and that nobody has asked about yet,
+    /// does not.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        read(self.pid).is_ok_and(|(session, _)| session == *self)
+        read(self.pid).is_ok_and(|(session, _)| session == *self) && !has_ended(self.pid)
     }
+}
+
+/// True for a process that has ended and waits for its parent to ask how. False when that cannot be
+/// told.
+fn has_ended(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat
+        .rsplit_once(") ")
+        .map(|(_, fields)| fields.chars().next());
+    matches!(state, Some(Some('Z' | 'X')))
 }
 
 /// The session of a process, and its parent.
@@ -112,6 +138,24 @@ mod tests {
         assert!(!session(3).is_above(12, table));
         let circle = |_| Ok((session(2), 2));
         assert!(!session(1).is_above(2, circle));
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_over_before_its_parent_asks() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("0.1")
+            .spawn()
+            .unwrap();
+        let session = Session::of(child.id()).unwrap();
+        assert!(session.is_alive());
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while session.is_alive() {
+            assert!(std::time::Instant::now() < deadline);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        // Nobody has asked yet, so it is still in the table.
+        assert!(read(child.id()).is_ok());
+        child.wait().unwrap();
     }
 
     #[test]

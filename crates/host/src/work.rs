@@ -3,6 +3,7 @@
 //! decided here, by what this host verified itself.
 
 mod answer;
+mod asked;
 mod planning;
 mod redeem;
 mod settle;
@@ -227,6 +228,7 @@ impl Host {
     /// Works for ever; a failure is told and tried again later. Returns only when the journal cannot
     /// be written: then this process is of no more use, and whatever supervises it starts another.
     pub fn run(&mut self, world: World<'_>, rng: &mut dyn RngCore) -> WorkError {
+        let listener = self.listen(world);
         loop {
             let pause = match self.round(world, rng) {
                 Ok(summary) if summary.acted() > 0 => Duration::ZERO,
@@ -237,7 +239,9 @@ impl Host {
                     AFTER_FAILURE
                 }
             };
-            std::thread::sleep(pause);
+            if let Err(error) = self.attend(world, rng, listener.as_ref(), pause) {
+                return error;
+            }
         }
     }
 
@@ -269,6 +273,7 @@ impl Host {
         let mut summary = Summary::default();
         self.refused_just_now = false;
         self.executor(world, &|_, _| false).recover()?;
+        summary.executed += self.conclude_seen(world)?;
         sync(&self.client, &mut self.seen)?;
         let admitted = self.seen.roster().hosts.get(&self.config.host);
         if admitted != Some(&self.key.public_key()) {
@@ -298,7 +303,8 @@ impl Host {
             }
         }
         for task in &work.redeem {
-            if self.prepares_only || self.refused.contains_key(&task.change) {
+            let waits = self.prepares_only || self.config.hook.only_when_asked;
+            if waits || self.refused.contains_key(&task.change) {
                 continue;
             }
             if !self.may_start() {

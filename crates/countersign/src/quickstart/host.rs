@@ -77,6 +77,7 @@ impl HostProcess {
             apt,
             checks: sandbox.map(Sandbox::checks).unwrap_or_default(),
             recipes: Default::default(),
+            hook: Default::default(),
         };
         let mut host = Self {
             host: machine.host.clone(),

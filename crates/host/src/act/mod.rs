@@ -6,16 +6,18 @@ mod document;
 mod inspection;
 mod precondition;
 mod recover;
+mod seen;
 
 use crate::apt::Apt;
 use crate::artifact::Artifacts;
 use crate::check;
 use crate::config::Config;
-use crate::journal::{Journal, JournalError, Phase, Record};
+use crate::journal::{Journal, JournalError, Phase, Record, Runner};
 use crate::key::{HostKey, KeyError};
 use crate::progress::Progress;
 use crate::session::Session;
 use countersign_domain::canonical::CanonicalError;
+use countersign_domain::id::CheckName;
 use countersign_domain::jws::{RECEIPT_TYP, STARTED_TYP};
 use countersign_domain::observation::Health;
 use countersign_domain::receipt::{Ending, StartNotice};
@@ -83,6 +85,30 @@ struct Outcome {
     notes: Vec<String>,
 }
 
+/// What became of a permit at the last moment.
+enum Begun {
+    /// Intent is durable, since this time.
+    Since(Timestamp),
+    /// It was settled as never started.
+    Never(Box<Receipt>),
+}
+
+/// Both directions of a plan, the way back as far as there is one.
+fn directions(plan: &PreparedPlan) -> (Vec<Transition>, Vec<Transition>) {
+    let forward = plan
+        .steps
+        .iter()
+        .map(|step| step.transition.clone())
+        .collect();
+    let reverse = plan
+        .steps
+        .iter()
+        .filter(|step| step.reverse.stored || step.reverse.transition.new.is_none())
+        .map(|step| step.reverse.transition.clone())
+        .collect();
+    (forward, reverse)
+}
+
 impl Executor<'_> {
     /// Acts once on what the permit allows. The receipt is journalled when this returns; whoever
     /// calls delivers it (`State::undelivered`).
@@ -97,23 +123,38 @@ impl Executor<'_> {
         warrant_jws: &str,
         plan: &PreparedPlan,
     ) -> Result<Receipt, ActError> {
+        let session = Session::current().map_err(ActError::Session)?;
+        let started_at = match self.begin(permit, warrant_jws, plan, session, Runner::Host)? {
+            Begun::Since(started_at) => started_at,
+            Begun::Never(receipt) => return Ok(*receipt),
+        };
+        let settling = Settling {
+            change: &permit.warrant().txn,
+            warrant: *permit.warrant().digest(),
+            started_at: Some(started_at),
+        };
+        let (transitions, reverse) = directions(plan);
+        let outcome = self.act(&settling, plan, &transitions, &reverse)?;
+        self.settle(&settling, outcome)
+    }
+
+    /// Everything before the effect: checks once more, then journals intent for `session` and tells
+    /// the gate.
+    fn begin(
+        &mut self,
+        permit: &Permit,
+        warrant_jws: &str,
+        plan: &PreparedPlan,
+        session: Session,
+        runner: Runner,
+    ) -> Result<Begun, ActError> {
         let warrant = permit.warrant();
         let settling = Settling {
             change: &warrant.txn,
             warrant: *warrant.digest(),
             started_at: None,
         };
-        let transitions: Vec<Transition> = plan
-            .steps
-            .iter()
-            .map(|step| step.transition.clone())
-            .collect();
-        let reverse: Vec<Transition> = plan
-            .steps
-            .iter()
-            .filter(|step| step.reverse.stored || step.reverse.transition.new.is_none())
-            .map(|step| step.reverse.transition.clone())
-            .collect();
+        let (transitions, reverse) = directions(plan);
         if self.journal.state().get(&settling.warrant).is_some()
             || self.journal.state().knows_jti(&warrant.jti)
         {
@@ -141,7 +182,8 @@ impl Executor<'_> {
                 health: Vec::new(),
                 notes: reasons,
             };
-            return self.settle(&settling, outcome);
+            let receipt = self.settle(&settling, outcome)?;
+            return Ok(Begun::Never(Box::new(receipt)));
         }
         let started_at = (self.clock)();
         let notice = self.key.sign(
@@ -163,9 +205,10 @@ impl Executor<'_> {
             change: settling.change.clone(),
             plan: warrant.details().plan_digest,
             jws: warrant_jws.to_owned(),
-            forward: transitions.clone(),
-            reverse: reverse.clone(),
-            session: Session::current().map_err(ActError::Session)?,
+            forward: transitions,
+            reverse,
+            session,
+            runner,
             notice: notice.clone(),
         })?;
         if (self.notify)(settling.change, &notice) {
@@ -173,12 +216,7 @@ impl Executor<'_> {
                 warrant: settling.warrant,
             })?;
         }
-        let settling = Settling {
-            started_at: Some(started_at),
-            ..settling
-        };
-        let outcome = self.act(&settling, plan, &transitions, &reverse)?;
-        self.settle(&settling, outcome)
+        Ok(Begun::Since(started_at))
     }
 
     /// Settles a warrant under which this host never started and, by this, never will.
@@ -244,6 +282,11 @@ impl Executor<'_> {
             warrant,
             phase,
             transitions: transitions.to_vec(),
+            // Whoever went forward, the way back is gone by this process.
+            session: match phase {
+                Phase::Forward => None,
+                Phase::Reverse => Some(Session::current().map_err(ActError::Session)?),
+            },
         })?)
     }
 
@@ -264,10 +307,23 @@ impl Executor<'_> {
             Ok(failed) => notes.push(format!("apt-get failed: {}", failed.said)),
             Err(error) => notes.push(format!("apt-get: {error}")),
         }
+        self.conclude(settling, &plan.checks, transitions, reverse, notes)
+    }
+
+    /// What follows the effect, whoever brought it about: inspection, health, and the way back when
+    /// either fails or something is noted already.
+    fn conclude(
+        &mut self,
+        settling: &Settling<'_>,
+        checks: &[CheckName],
+        transitions: &[Transition],
+        reverse: &[Transition],
+        mut notes: Vec<String>,
+    ) -> Result<Outcome, ActError> {
         let found = inspection::inspect(self.apt, transitions, &self.artifacts());
         let mut health = Vec::new();
         if notes.is_empty() && found.all_in_place() {
-            health = check::settle_all(self.config, &plan.checks);
+            health = check::settle_all(self.config, checks);
             if health.iter().all(|one| one.passed) {
                 return Ok(Outcome {
                     ending: Ending::Succeeded,

@@ -20,6 +20,12 @@ impl Executor<'_> {
             let Some(intended) = &execution.intended else {
                 continue;
             };
+            // A run that the hook saw is concluded when its session ends, crash or not: see `seen`.
+            if intended.is_seen_forward()
+                && (intended.spent.is_some() || intended.session.is_alive())
+            {
+                continue;
+            }
             if !self.apt.package_lock_is_free() {
                 self.progress.line(format!(
                     "change `{}` was interrupted, and a package tool still runs: looked at again later",

@@ -5,9 +5,10 @@
 
 mod parse;
 
-pub use parse::{Direction, HookError, Line, Target, parse};
+pub use parse::{Direction, HookError, Line, Target, parse, without_settings};
 
 use crate::artifact::file_digest;
+use crate::asked;
 use crate::config::Config;
 use crate::durable;
 use crate::journal::{self, Phase, State};
@@ -20,7 +21,7 @@ use std::path::Path;
 /// The descriptor that apt writes to, by configuration.
 pub const INFO_FD: u32 = 20;
 /// What apt may write at most, in bytes.
-const INFO_BYTES_MAX: u64 = 8 * 1024 * 1024;
+pub(crate) const INFO_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// What the hook does with what it finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -38,6 +39,8 @@ pub enum Verdict {
     Covered,
     /// Not covered, and why, in words.
     NotCovered(String),
+    /// Not covered by what stands in the journal, and why; the daemon may know of a plan that is.
+    Ask(String),
 }
 
 /// The settings that make apt ask `command`, in the form of an `apt.conf`. `None` when a word cannot
@@ -67,9 +70,15 @@ pub fn run(config: Result<Config, String>, mode: Mode, now: Timestamp) -> bool {
         Ok(config) => (verdict(&config), Some(config.state_dir)),
         Err(problem) => (Verdict::NotCovered(problem), None),
     };
-    let Verdict::NotCovered(why) = verdict else {
-        return true;
+    let why = match verdict {
+        Verdict::Covered => return true,
+        Verdict::NotCovered(why) | Verdict::Ask(why) => why,
     };
+    report(state_dir.as_deref(), mode, &why, now)
+}
+
+/// Tells of what is not covered, keeps a record of it, and says whether it may go on all the same.
+pub(crate) fn report(state_dir: Option<&Path>, mode: Mode, why: &str, now: Timestamp) -> bool {
     let (word, passes) = match mode {
         Mode::Observe => ("observed", true),
         Mode::Enforce => ("refused", false),
@@ -77,7 +86,7 @@ pub fn run(config: Result<Config, String>, mode: Mode, now: Timestamp) -> bool {
     if let Some(state_dir) = state_dir {
         // apt leaves no trace of a refusal; this is the only one.
         let line = serde_json::json!({"at": now, "verdict": word, "why": why});
-        let path = refusals_path(&state_dir);
+        let path = refusals_path(state_dir);
         if let Err(error) = durable::append_line(&path, &line.to_string()) {
             eprintln!(
                 "countersign: `{}` could not be written: {error}",
@@ -111,9 +120,18 @@ fn verdict(config: &Config) -> Verdict {
         Ok(lines) => lines,
         Err(error) => return Verdict::NotCovered(error.to_string()),
     };
-    match journal::read(&config.state_dir) {
-        Ok(state) => judge(&state, &lines),
-        Err(error) => Verdict::NotCovered(error.to_string()),
+    let why = match journal::read(&config.state_dir).map(|state| judge(&state, &lines)) {
+        Ok(Verdict::Ask(why)) => why,
+        Ok(verdict) => return verdict,
+        Err(error) => return Verdict::NotCovered(error.to_string()),
+    };
+    match without_settings(&text).map(|text| asked::ask(config, &text)) {
+        Some(Ok(asked::Answer { covered: true, .. })) => Verdict::Covered,
+        Some(Ok(asked::Answer { why: said, .. })) => {
+            Verdict::NotCovered(format!("{why}; the daemon says: {}", shown(&said, 500)))
+        }
+        Some(Err(error)) => Verdict::NotCovered(format!("{why}; {error}")),
+        None => Verdict::NotCovered(why),
     }
 }
 
@@ -136,23 +154,31 @@ pub fn judge(state: &State, lines: &[Line]) -> Verdict {
     let not = |why: String| Verdict::NotCovered(why);
     let first = lines.first().map_or("nothing", |line| line.name.as_str());
     let Some(intended) = state.open().find_map(|open| open.intended.as_ref()) else {
-        return not(format!(
+        return Verdict::Ask(format!(
             "no warrant is being acted on; apt wants to change `{first}`"
         ));
+    };
+    // This host's own apt is never asked about: it may do what is spent, and nothing else.
+    let uncovered = |why: String| {
+        if intended.is_seen_forward() {
+            Verdict::Ask(why)
+        } else {
+            Verdict::NotCovered(why)
+        }
     };
     if !intended.session.is_ancestor_of_this_process() {
         return not("a warrant is being acted on, but not by this run of apt".into());
     }
     let Some((phase, spent)) = &intended.spent else {
-        return not("the warrant that is being acted on is not spent yet".into());
+        return uncovered("the warrant that is being acted on is not spent yet".into());
     };
     for line in lines {
-        if let Err(why) = covered(line, spent) {
+        if let Err(why) = permitted(line, spent) {
             let direction = match phase {
                 Phase::Forward => "change",
                 Phase::Reverse => "rollback",
             };
-            return not(format!(
+            return uncovered(format!(
                 "`{}` is not covered by the {direction} that is being acted on: {why}",
                 shown(line.name.as_str(), 100)
             ));
@@ -161,8 +187,12 @@ pub fn judge(state: &State, lines: &[Line]) -> Verdict {
     Verdict::Covered
 }
 
-fn covered(line: &Line, spent: &[Transition]) -> Result<(), String> {
-    let transition = spent
+/// The one of `transitions` that this line is, file included.
+pub(crate) fn permitted<'a>(
+    line: &Line,
+    transitions: &'a [Transition],
+) -> Result<&'a Transition, String> {
+    let transition = transitions
         .iter()
         .find(|one| {
             one.name == line.name
@@ -184,7 +214,7 @@ fn covered(line: &Line, spent: &[Transition]) -> Result<(), String> {
             }
             let found = file_digest(path).map_err(|error| format!("its file: {error}"))?;
             if transition.sha256 == Some(found) {
-                Ok(())
+                Ok(transition)
             } else {
                 Err(format!(
                     "its file has digest `{found}`, which is not permitted"
@@ -193,13 +223,13 @@ fn covered(line: &Line, spent: &[Transition]) -> Result<(), String> {
         }
         Target::Remove => {
             if line.old == transition.old && transition.new.is_none() {
-                Ok(())
+                Ok(transition)
             } else {
                 Err("its removal is not permitted".into())
             }
         }
         // The files were judged when they were unpacked; configuring the permitted version is part of it.
-        Target::Configure if transition.new.is_some() => Ok(()),
+        Target::Configure if transition.new.is_some() => Ok(transition),
         Target::Configure => Err("it is to be removed, not configured".into()),
     }
 }

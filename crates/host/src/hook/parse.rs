@@ -90,6 +90,18 @@ pub fn parse(text: &str) -> Result<Vec<Line>, HookError> {
     Ok(lines)
 }
 
+/// The same without apt's settings, which may hold passwords of proxies. None when it is not of
+/// this protocol.
+#[must_use]
+pub fn without_settings(text: &str) -> Option<String> {
+    let rest = text.strip_prefix("VERSION 3\n")?;
+    let lines = match rest.strip_prefix('\n') {
+        Some(lines) => lines,
+        None => rest.split_once("\n\n")?.1,
+    };
+    Some(format!("VERSION 3\n\n{lines}"))
+}
+
 fn parse_line(line: &str) -> Option<Line> {
     // A file's name comes last and may hold spaces.
     let fields: Vec<_> = line.splitn(9, ' ').collect();

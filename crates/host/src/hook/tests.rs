@@ -1,7 +1,7 @@
 //! What the hook reads, and what it lets pass.
 
 use super::*;
-use crate::journal::{Journal, Record};
+use crate::journal::{Journal, Record, Runner};
 use crate::session::Session;
 use countersign_domain::{ChangeId, Digest, Nonce};
 use proptest::prelude::*;
@@ -95,6 +95,7 @@ fn scene(session: Session, phase: Option<Phase>) -> Scene {
         forward: forward.clone(),
         reverse: reverse.clone(),
         session,
+        runner: Runner::Host,
         notice: String::new(),
     };
     journal.append(intent).unwrap();
@@ -105,6 +106,7 @@ fn scene(session: Session, phase: Option<Phase>) -> Scene {
                 warrant,
                 phase,
                 transitions,
+                session: None,
             })
             .unwrap();
     };
@@ -187,7 +189,7 @@ fn nothing_passes_without_a_spent_intent_of_this_session() {
     let scene = scene(other, Some(Phase::Forward));
     assert!(matches!(scene.judge(FORWARD), Verdict::NotCovered(_)));
     let nobody = judge(&State::default(), &lines(REMOVE).unwrap());
-    assert!(matches!(nobody, Verdict::NotCovered(_)));
+    assert!(matches!(nobody, Verdict::Ask(_)));
 }
 
 #[test]

@@ -9,8 +9,8 @@ mod frame;
 mod record;
 mod state;
 
-pub use record::{Phase, Record};
-pub use state::{Execution, State, StateError};
+pub use record::{Phase, Record, Runner};
+pub use state::{Execution, Intended, State, StateError};
 
 use crate::durable;
 use countersign_domain::{Digest, Timestamp};

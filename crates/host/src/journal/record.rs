@@ -15,6 +15,25 @@ pub enum Phase {
     Reverse,
 }
 
+/// Whose package tool acts on a warrant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Runner {
+    /// This host's own: all of it at once.
+    #[default]
+    Host,
+    /// Somebody else's, which the hook saw: as much of it, in as many steps, as that one asks for.
+    Seen,
+}
+
+impl Runner {
+    // serde wants a reference.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    const fn is_host(&self) -> bool {
+        matches!(self, Self::Host)
+    }
+}
+
 /// One record. A warrant is named by the digest of its JWS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "kebab-case", deny_unknown_fields)]
@@ -37,8 +56,11 @@ pub enum Record {
         forward: Vec<Transition>,
         /// The way back, as far as there is one.
         reverse: Vec<Transition>,
-        /// Who acts.
+        /// Who acts: this process, or the one that holds the package lock.
         session: Session,
+        /// Whose package tool that is.
+        #[serde(default, skip_serializing_if = "Runner::is_host")]
+        runner: Runner,
         /// The signed start notice (compact JWS).
         notice: String,
     },
@@ -52,6 +74,10 @@ pub enum Record {
         phase: Phase,
         /// Which.
         transitions: Vec<Transition>,
+        /// Who acts from now on, when it is another session than before: this host itself goes the
+        /// way back of a run that the hook saw.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<Session>,
     },
     /// It ended, or will never start under this warrant.
     Settled {

@@ -1,6 +1,6 @@
 //! What the journal amounts to: the fold of its records, with the order that is allowed among them.
 
-use super::record::{Phase, Record};
+use super::record::{Phase, Record, Runner};
 use crate::session::Session;
 use countersign_domain::receipt::Ending;
 use countersign_domain::{ChangeId, Digest, Nonce, Timestamp, Transition};
@@ -44,14 +44,34 @@ pub struct Intended {
     pub forward: Vec<Transition>,
     /// The way back.
     pub reverse: Vec<Transition>,
-    /// Who acts.
+    /// Who acts now.
     pub session: Session,
+    /// Whose package tool acts forward.
+    pub runner: Runner,
     /// The signed start notice.
     pub notice: String,
     /// True when the gate has it.
     pub notice_delivered: bool,
     /// The direction that is spent last, and what is spent in it.
     pub spent: Option<(Phase, Vec<Transition>)>,
+}
+
+impl Intended {
+    /// What is spent forward; nothing once the way back is gone.
+    #[must_use]
+    pub fn spent_forward(&self) -> &[Transition] {
+        match &self.spent {
+            Some((Phase::Forward, spent)) => spent,
+            Some((Phase::Reverse, _)) | None => &[],
+        }
+    }
+
+    /// True while a run that the hook saw may go on asking.
+    #[must_use]
+    pub fn is_seen_forward(&self) -> bool {
+        let back = matches!(self.spent, Some((Phase::Reverse, _)));
+        self.runner == Runner::Seen && !back
+    }
 }
 
 /// How it ended.
@@ -173,6 +193,13 @@ impl State {
                 let (covered, fits) = match (phase, &intended.spent) {
                     (Phase::Forward, None) => (&intended.forward, true),
                     (Phase::Reverse, Some((Phase::Forward, _))) => (&intended.reverse, true),
+                    // INVARIANT (one spend): in further steps, but each transition once.
+                    (Phase::Forward, Some((Phase::Forward, before)))
+                        if intended.runner == Runner::Seen =>
+                    {
+                        let fresh = transitions.iter().all(|one| !before.contains(one));
+                        (&intended.forward, fresh)
+                    }
                     (Phase::Forward, Some(_)) => (&intended.forward, false),
                     (Phase::Reverse, None | Some((Phase::Reverse, _))) => {
                         (&intended.reverse, false)
@@ -240,6 +267,7 @@ impl State {
                 forward,
                 reverse,
                 session,
+                runner,
                 notice,
             } => {
                 self.jtis.insert(jti);
@@ -249,6 +277,7 @@ impl State {
                     forward,
                     reverse,
                     session,
+                    runner,
                     notice,
                     notice_delivered: false,
                     spent: None,
@@ -267,10 +296,17 @@ impl State {
                 warrant,
                 phase,
                 transitions,
+                session,
                 ..
             } => {
                 if let Some(intended) = self.intended(&warrant) {
-                    intended.spent = Some((phase, transitions));
+                    match &mut intended.spent {
+                        Some((before, spent)) if *before == phase => spent.extend(transitions),
+                        Some(_) | None => intended.spent = Some((phase, transitions)),
+                    }
+                    if let Some(session) = session {
+                        intended.session = session;
+                    }
                 }
             }
             Record::Settled {

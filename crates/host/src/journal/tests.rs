@@ -42,6 +42,7 @@ fn intent(n: u8) -> Record {
         forward: vec![transition("cs-web")],
         reverse: vec![back("cs-web")],
         session: crate::session::Session::current().unwrap(),
+        runner: Runner::Host,
         notice: "n".into(),
     }
 }
@@ -55,6 +56,7 @@ fn spent(n: u8, phase: Phase) -> Record {
             Phase::Forward => transition("cs-web"),
             Phase::Reverse => back("cs-web"),
         }],
+        session: None,
     }
 }
 
@@ -87,6 +89,7 @@ fn a_warrant_is_spent_once_and_in_order() {
         warrant: warrant(1),
         phase: Phase::Forward,
         transitions: vec![transition("cs-db")],
+        session: None,
     };
     assert!(matches!(
         journal.append(foreign),
@@ -258,4 +261,62 @@ fn a_receipt_that_is_refused_for_good_waits_no_longer() {
     assert_eq!(journal.state().undelivered().count(), 1);
     journal.append(refused(1)).unwrap();
     assert_eq!(journal.state().undelivered().count(), 0);
+}
+
+/// Somebody else's apt goes in steps, each transition once, and this host itself goes back.
+#[test]
+fn a_run_that_was_seen_is_spent_in_steps_and_each_transition_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(dir.path(), NOW).unwrap();
+    let seen = crate::session::Session {
+        pid: 7,
+        start_ticks: 7,
+        boot: "another".into(),
+    };
+    let mut begun = intent(1);
+    if let Record::Intent {
+        forward,
+        session,
+        runner,
+        ..
+    } = &mut begun
+    {
+        forward.push(transition("cs-db"));
+        *session = seen.clone();
+        *runner = Runner::Seen;
+    }
+    journal.append(begun).unwrap();
+    journal.append(spent(1, Phase::Forward)).unwrap();
+    assert!(journal.append(spent(1, Phase::Forward)).is_err(), "twice");
+    let mut second = spent(1, Phase::Forward);
+    if let Record::Spent { transitions, .. } = &mut second {
+        *transitions = vec![transition("cs-db")];
+    }
+    journal.append(second).unwrap();
+    let here = crate::session::Session::current().unwrap();
+    let mut back = spent(1, Phase::Reverse);
+    if let Record::Spent { session, .. } = &mut back {
+        *session = Some(here.clone());
+    }
+    let intended = journal.state().get(&warrant(1)).unwrap().intended.clone();
+    let intended = intended.unwrap();
+    assert_eq!(
+        (intended.spent_forward().len(), intended.session),
+        (2, seen)
+    );
+    journal.append(back).unwrap();
+    let intended = journal.state().get(&warrant(1)).unwrap().intended.clone();
+    let intended = intended.unwrap();
+    assert_eq!(
+        (intended.session.clone(), intended.is_seen_forward()),
+        (here, false)
+    );
+    assert!(
+        journal.append(spent(1, Phase::Forward)).is_err(),
+        "forward again"
+    );
+    drop(journal);
+    let state = read(dir.path()).unwrap();
+    let replayed = state.get(&warrant(1)).unwrap().intended.clone().unwrap();
+    assert_eq!(replayed, intended);
 }

@@ -9,8 +9,9 @@ use crate::durable;
 use crate::journal::JournalError;
 use crate::key::HostKey;
 use crate::seen::SeenError;
-use countersign_domain::{ChangeId, Nonce, PreparedPlan, canonical};
-use countersign_verify::handover::{self, HostPins, HostView};
+use countersign_domain::lease::Handover;
+use countersign_domain::{ChangeId, Digest, Nonce, PreparedPlan, canonical};
+use countersign_verify::handover::{self, HostPins, HostView, Permit};
 use rand::RngCore;
 
 /// What became of one redemption.
@@ -26,6 +27,13 @@ pub(super) enum Redeemed {
     Withheld,
 }
 
+/// A warrant that this host verified, and the plan that it is for.
+pub(super) struct Granted {
+    pub(super) permit: Permit,
+    pub(super) handover: Handover,
+    pub(super) plan: PreparedPlan,
+}
+
 impl Host {
     /// Redeems one authorization, and acts on the warrant when everything holds.
     pub(super) fn redeem(
@@ -34,21 +42,76 @@ impl Host {
         rng: &mut dyn RngCore,
         task: &ToRedeem,
     ) -> Result<Redeemed, WorkError> {
+        let granted = match self.permit(world, rng, task)? {
+            Ok(granted) => granted,
+            Err(redeemed) => return Ok(redeemed),
+        };
+        let notify = self.notifier(world)?;
+        let receipt = self.executor(world, &notify).execute(
+            &granted.permit,
+            &granted.handover.warrant,
+            &granted.plan,
+        );
+        match receipt {
+            Ok(receipt) => {
+                world
+                    .progress
+                    .line(format!("`{}`: {}", task.change, receipt.ending.as_str()));
+                self.deliver(world)?;
+                Ok(Redeemed::Executed)
+            }
+            // One spend: nothing happened, and the receipt of the first time stands.
+            Err(ActError::Journal(JournalError::State(error))) => {
+                self.give_up(world, &task.change, error.to_string());
+                Ok(Redeemed::Refused)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Tells the gate of a start, best effort.
+    pub(super) fn notifier<'w>(
+        &self,
+        world: World<'w>,
+    ) -> Result<impl Fn(&ChangeId, &str) -> bool + use<'w>, WorkError> {
+        let client = Client::new(&self.config.server)?;
+        let key = HostKey::load(&self.config.key_path(), self.config.host.clone())?;
+        let deployment = self.config.deployment.clone();
+        Ok(move |change: &ChangeId, notice: &str| {
+            let caller = Caller {
+                key: &key,
+                deployment: &deployment,
+                now: (world.clock)(),
+            };
+            client.started(caller, change, notice).is_ok()
+        })
+    }
+
+    /// The plan with this digest, which this host made and keeps.
+    pub(super) fn held_plan(&self, digest: &Digest) -> Result<PreparedPlan, String> {
+        durable::read_bounded(&self.plan_path(digest), PLAN_BYTES_MAX)
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| canonical::from_bytes(&bytes).map_err(|error| error.to_string()))
+    }
+
+    /// From an authorization to a warrant that this host verified itself, or what became of it.
+    pub(super) fn permit(
+        &mut self,
+        world: World<'_>,
+        rng: &mut dyn RngCore,
+        task: &ToRedeem,
+    ) -> Result<Result<Granted, Redeemed>, WorkError> {
         if !self.config.apt.execute {
             // It would only be refused; the gate lets it expire.
             self.give_up(world, &task.change, "this host only observes".into());
-            return Ok(Redeemed::Withheld);
+            return Ok(Err(Redeemed::Withheld));
         }
-        let plan = match durable::read_bounded(&self.plan_path(&task.plan), PLAN_BYTES_MAX)
-            .map_err(|error| error.to_string())
-            .and_then(|bytes| {
-                canonical::from_bytes::<PreparedPlan>(&bytes).map_err(|error| error.to_string())
-            }) {
+        let plan = match self.held_plan(&task.plan) {
             Ok(plan) => plan,
             Err(problem) => {
                 let why = format!("this host does not hold plan `{}`: {problem}", task.plan);
                 self.give_up(world, &task.change, why);
-                return Ok(Redeemed::Withheld);
+                return Ok(Err(Redeemed::Withheld));
             }
         };
         let mut bytes = [0_u8; 16];
@@ -73,17 +136,17 @@ impl Host {
                     return Err(error.into());
                 };
                 self.tell(world, &task.change, format!("not handed over: {error}"));
-                return Ok(match refused {
+                return Ok(Err(match refused {
                     Refusal::ForNow => Redeemed::NotNow,
                     Refusal::ForGood => Redeemed::Withheld,
-                });
+                }));
             }
         };
         match self.seen.extend(&handover.roster) {
             Ok(_) => {}
             Err(SeenError::Chain(error)) => {
                 self.give_up(world, &task.change, format!("refused: {error}"));
-                return Ok(Redeemed::Refused);
+                return Ok(Err(Redeemed::Refused));
             }
             Err(error) => return Err(error.into()),
         }
@@ -102,7 +165,7 @@ impl Host {
             Ok(permit) => permit,
             Err(refusal) => {
                 self.give_up(world, &task.change, format!("refused: {refusal}"));
-                return Ok(Redeemed::Refused);
+                return Ok(Err(Redeemed::Refused));
             }
         };
         // INVARIANT (11): what was believed is durable before anything rests on it.
@@ -118,7 +181,7 @@ impl Host {
             self.executor(world, &|_, _| false)
                 .disown(&task.change, warrant, why)?;
             self.give_up(world, &task.change, why.into());
-            return Ok(Redeemed::Refused);
+            return Ok(Err(Redeemed::Refused));
         }
         world.progress.line(format!(
             "warrant for `{}` verified: log entry {}, {} on {}",
@@ -134,39 +197,15 @@ impl Host {
                 .collect::<Vec<_>>()
                 .join(", "),
         ));
-        let client = Client::new(&self.config.server)?;
-        let caller_key = HostKey::load(&self.config.key_path(), self.config.host.clone())?;
-        let deployment = self.config.deployment.clone();
-        let notify = |change: &ChangeId, notice: &str| {
-            let caller = Caller {
-                key: &caller_key,
-                deployment: &deployment,
-                now: (world.clock)(),
-            };
-            client.started(caller, change, notice).is_ok()
-        };
-        let receipt = self
-            .executor(world, &notify)
-            .execute(&permit, &handover.warrant, &plan);
-        match receipt {
-            Ok(receipt) => {
-                world
-                    .progress
-                    .line(format!("`{}`: {}", task.change, receipt.ending.as_str()));
-                self.deliver(world)?;
-                Ok(Redeemed::Executed)
-            }
-            // One spend: nothing happened, and the receipt of the first time stands.
-            Err(ActError::Journal(JournalError::State(error))) => {
-                self.give_up(world, &task.change, error.to_string());
-                Ok(Redeemed::Refused)
-            }
-            Err(error) => Err(error.into()),
-        }
+        Ok(Ok(Granted {
+            permit,
+            handover,
+            plan,
+        }))
     }
 
     /// Not asked for again in this run; when a warrant for it is out, it is settled.
-    fn give_up(&mut self, world: World<'_>, change: &ChangeId, why: String) {
+    pub(super) fn give_up(&mut self, world: World<'_>, change: &ChangeId, why: String) {
         world
             .progress
             .line(format!("`{change}` not acted on: {why}"));

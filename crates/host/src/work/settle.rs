@@ -47,6 +47,10 @@ impl Host {
         if state.get(&task.warrant).is_some() || state.blind_before().is_some() {
             return None;
         }
+        // A host that acts only when the hook asks repeats nothing by itself.
+        if self.config.hook.only_when_asked {
+            return None;
+        }
         if !self.may_start() || self.refused.contains_key(&task.change) {
             return None;
         }

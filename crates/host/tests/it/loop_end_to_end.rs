@@ -7,7 +7,7 @@ use countersign_domain::{ChangeId, Digest, Receipt};
 use countersign_host::artifact::Artifacts;
 use countersign_host::config::{CheckConfig, Pattern};
 use countersign_host::enroll::enroll;
-use countersign_host::journal::{Journal, Phase, Record};
+use countersign_host::journal::{Journal, Phase, Record, Runner};
 use countersign_host::progress::Progress;
 use countersign_host::session::Session;
 use countersign_host::work::{Host, Summary, WorkError, World};
@@ -345,6 +345,7 @@ pub fn crash(here: &Deployment, change: &ChangeId) {
             start_ticks: 1,
             ..Session::current().unwrap()
         },
+        runner: Runner::Host,
         notice: "notice".into(),
     };
     journal.append(intent).unwrap();
@@ -353,6 +354,7 @@ pub fn crash(here: &Deployment, change: &ChangeId) {
         warrant,
         phase: Phase::Forward,
         transitions: forward,
+        session: None,
     };
     journal.append(spent).unwrap();
 }

@@ -15,3 +15,4 @@ mod loop_end_to_end;
 mod misfortunes;
 mod private_lists;
 mod sandboxed;
+mod seen;

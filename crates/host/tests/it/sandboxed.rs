@@ -8,7 +8,7 @@ use countersign_domain::proposal::{
 };
 use countersign_domain::{Digest, PreparedPlan, Proposal, Tier, Timestamp};
 use countersign_host::apt::Apt;
-use countersign_host::config::{Config, Pins};
+use countersign_host::config::{Config, HookConfig, Pins};
 use countersign_host::prepare::{PrepareError, prepare};
 use countersign_host::progress::Progress;
 use countersign_host::sandbox::Sandbox;
@@ -55,6 +55,7 @@ pub fn place() -> Place {
         apt: sandbox.apt_config(),
         checks: sandbox.checks(),
         recipes: std::collections::BTreeMap::new(),
+        hook: HookConfig::default(),
     };
     config.check().unwrap();
     let place = Place {
