@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 /// Runs the steps that `options` ask for; true when all of them passed.
 pub fn run(root: &Path, options: &TestOptions) -> Result<bool, String> {
-    tools::ensure()?;
+    tools::ensure(&Workspace::read(root)?.target_folder)?;
     let mut steps = Steps::default();
     if !options.quick {
         before_the_tests(root, &mut steps);

@@ -1,5 +1,6 @@
 //! What the tests need from the system: found, or installed through the package manager with service
-//! start-up blocked. Leaves the machine's own policy as it was. Installs nothing when not root.
+//! start-up blocked. Leaves the machine's own policy as it was. Installs nothing when not root. What
+//! would act by itself once installed is unpacked below `target` instead.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -7,14 +8,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A program that tests start, and the Debian package that brings it.
+/// A program that tests start (or, by its absolute path, a file that one needs), and the Debian
+/// package that brings it.
 struct Tool {
     program: &'static str,
     package: &'static str,
 }
 
 /// Everything the tests start. apt-get comes first: without it nothing can be installed.
-const TOOLS: [Tool; 6] = [
+const TOOLS: [Tool; 10] = [
     Tool {
         program: "apt-get",
         package: "apt",
@@ -39,7 +41,48 @@ const TOOLS: [Tool; 6] = [
         program: "sqlite3",
         package: "sqlite3",
     },
+    Tool {
+        program: "/usr/bin/python3",
+        package: "python3",
+    },
+    Tool {
+        program: "/usr/lib/python3/dist-packages/apt/__init__.py",
+        package: "python3-apt",
+    },
+    Tool {
+        program: "/usr/lib/python3/dist-packages/distro_info.py",
+        package: "python3-distro-info",
+    },
+    Tool {
+        program: "lsb_release",
+        package: "lsb-release",
+    },
 ];
+
+/// Installed, it would upgrade the machine every night: the tests run it from a folder below `target`.
+const UNATTENDED: &str = "unattended-upgrades";
+/// Its program, below `/` or below that folder.
+const UNATTENDED_PROGRAM: &str = "usr/bin/unattended-upgrade";
+
+/// Fetches a package and unpacks it into a new folder. Arguments: the folder, the package, and `root`
+/// where the package lists may be renewed.
+const UNPACK: &str = r#"
+set -eu
+folder=$1; package=$2; who=$3
+scratch=$folder.partial.$$
+rm -rf "$scratch"; mkdir -p "$scratch"
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
+cd "$scratch"
+if ! apt-get download "$package"; then
+    [ "$who" = root ]
+    apt-get update
+    apt-get download "$package"
+fi
+dpkg-deb -x "$package"_*.deb tree
+rm -rf "$folder"
+mv tree "$folder"
+"#;
 
 /// Where maintainer scripts ask whether they may start a service (invoke-rc.d, deb-systemd-invoke).
 const SERVICE_POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -77,7 +120,40 @@ apt-get install --yes --no-upgrade --no-install-recommends "$@"
 "#;
 
 /// Makes sure that every tool is there, or says what is missing.
-pub fn ensure() -> Result<(), String> {
+pub fn ensure(target: &Path) -> Result<(), String> {
+    ensure_installed()?;
+    let folder = target.join("tools").join(UNATTENDED);
+    if folder.join(UNATTENDED_PROGRAM).is_file()
+        || Path::new("/").join(UNATTENDED_PROGRAM).is_file()
+    {
+        return Ok(());
+    }
+    println!("==== unpack: {UNATTENDED} ====");
+    unpack(
+        &folder,
+        UNATTENDED,
+        &std::env::var_os("PATH").unwrap_or_default(),
+    )
+}
+
+fn unpack(folder: &Path, package: &str, path: &OsStr) -> Result<(), String> {
+    let status = Command::new("/bin/sh")
+        .args(["-c", UNPACK, "unpack"])
+        .arg(folder)
+        .args([package, if is_root() { "root" } else { "user" }])
+        .env("PATH", path)
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|error| format!("`/bin/sh` did not start: {error}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "`{package}` could not be fetched ({status}); hint: `apt-get download {package}` must work; renew the package lists as root"
+    ))
+}
+
+fn ensure_installed() -> Result<(), String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let missing = missing(&path);
     if missing.is_empty() {
@@ -138,8 +214,11 @@ fn complaint(missing: &[&Tool], packages: &[&str]) -> String {
     )
 }
 
-/// The first executable file of that name in `path`.
+/// The first executable file of that name in `path`; with an absolute path, that file.
 fn find_program(program: &str, path: &OsStr) -> Option<PathBuf> {
+    if program.starts_with('/') {
+        return Some(PathBuf::from(program)).filter(|file| file.is_file());
+    }
     std::env::split_paths(path)
         .map(|folder| folder.join(program))
         .find(|candidate| {

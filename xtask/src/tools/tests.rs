@@ -1,6 +1,7 @@
 //! The installer's script against an invented apt-get and policy file: nothing of the machine is touched.
 
-use super::{INSTALL, TOOLS, complaint, find_program, install, missing};
+use super::{INSTALL, complaint, find_program, install, missing, unpack};
+use super::{TOOLS, Tool};
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -114,12 +115,48 @@ fn a_leftover_of_a_killed_run_is_replaced_and_removed() {
 fn programs_are_found_only_where_they_can_be_started() {
     let folder = Folder::new("path");
     let path = folder.0.clone().into_os_string();
-    assert_eq!(missing(&path).len(), TOOLS.len());
+    // Those with an absolute path are there or not, whatever the path.
+    let searched = |tool: &&&Tool| !tool.program.starts_with('/');
+    let missing = || missing(&path).iter().filter(searched).count();
+    let all = TOOLS.iter().filter(|tool| searched(&tool)).count();
+    assert_eq!(missing(), all);
     std::fs::write(folder.0.join("git"), "not executable").unwrap();
     assert_eq!(find_program("git", &path), None);
     let git = folder.executable("git", "#!/bin/sh\n");
     assert_eq!(find_program("git", &path), Some(git));
-    assert_eq!(missing(&path).len(), TOOLS.len() - 1);
+    assert_eq!(missing(), all - 1);
+    assert_eq!(find_program("/no/such/file.py", &path), None);
+    std::fs::write(folder.0.join("module.py"), "").unwrap();
+    let module = folder.0.join("module.py");
+    assert_eq!(
+        find_program(module.to_str().unwrap(), &path),
+        Some(module.clone())
+    );
+}
+
+#[test]
+fn a_package_is_unpacked_whole_or_not_at_all() {
+    let folder = Folder::new("unpack");
+    folder.executable(
+        "apt-get",
+        "#!/bin/sh\n[ \"$1\" = download ] && [ \"$2\" = uu ] && echo deb > uu_1_all.deb\n",
+    );
+    let target = folder.0.join("tools/uu");
+    let mut path = OsString::from(&folder.0);
+    path.push(":/usr/bin:/bin");
+    folder.executable("dpkg-deb", "#!/bin/sh\nexit 1\n");
+    assert!(unpack(&target, "uu", &path).is_err());
+    assert!(!target.exists());
+    folder.executable(
+        "dpkg-deb",
+        "#!/bin/sh\n[ \"$1 $2\" = '-x uu_1_all.deb' ] && mkdir -p \"$3/usr\" && touch \"$3/usr/uu\"\n",
+    );
+    unpack(&target, "uu", &path).unwrap();
+    assert!(target.join("usr/uu").is_file());
+    let left = std::fs::read_dir(folder.0.join("tools")).unwrap().count();
+    assert_eq!(left, 1);
+    let error = unpack(&folder.0.join("tools/other"), "other", &path).unwrap_err();
+    assert!(error.contains("apt-get download other"), "{error}");
 }
 
 #[test]

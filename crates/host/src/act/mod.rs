@@ -208,6 +208,7 @@ impl Executor<'_> {
             forward: transitions,
             reverse,
             session,
+            until: (runner == Runner::Seen).then(|| Timestamp::from_unix_seconds(warrant.exp)),
             runner,
             notice: notice.clone(),
         })?;

@@ -11,7 +11,7 @@ use crate::artifact::file_digest;
 use crate::asked;
 use crate::config::Config;
 use crate::durable;
-use crate::journal::{self, Phase, State};
+use crate::journal::{self, Intended, Phase, State};
 use countersign_domain::text::shown;
 use countersign_domain::{Timestamp, Transition};
 use std::fs::File;
@@ -146,34 +146,56 @@ fn read_info() -> io::Result<String> {
     Ok(text)
 }
 
-/// Whether every line is among the transitions that are spent by the execution that is open, in this
-/// very session, in the direction that it is in. A subset is fine, and so is a repeat (apt asks
+/// Whether every line is among the transitions that are spent by what is open in this very session, in the direction that it is in. A subset is fine, and so is a repeat (apt asks
 /// twice at times); anything else is not covered.
 #[must_use]
 pub fn judge(state: &State, lines: &[Line]) -> Verdict {
     let not = |why: String| Verdict::NotCovered(why);
     let first = lines.first().map_or("nothing", |line| line.name.as_str());
-    let Some(intended) = state.open().find_map(|open| open.intended.as_ref()) else {
+    let open: Vec<&Intended> = state
+        .open()
+        .filter_map(|open| open.intended.as_ref())
+        .collect();
+    if open.is_empty() {
         return Verdict::Ask(format!(
             "no warrant is being acted on; apt wants to change `{first}`"
         ));
-    };
+    }
+    // A run that the hook sees may be under several plans; this host's own is under one.
+    let ours: Vec<&Intended> = open
+        .into_iter()
+        .filter(|intended| intended.session.is_ancestor_of_this_process())
+        .collect();
+    if ours.is_empty() {
+        return not("a warrant is being acted on, but not by this run of apt".into());
+    }
     // This host's own apt is never asked about: it may do what is spent, and nothing else.
     let uncovered = |why: String| {
-        if intended.is_seen_forward() {
+        if ours.iter().all(|intended| intended.is_seen_forward()) {
             Verdict::Ask(why)
         } else {
             Verdict::NotCovered(why)
         }
     };
-    if !intended.session.is_ancestor_of_this_process() {
-        return not("a warrant is being acted on, but not by this run of apt".into());
-    }
-    let Some((phase, spent)) = &intended.spent else {
+    let spent: Vec<&(Phase, Vec<Transition>)> = ours
+        .iter()
+        .filter_map(|intended| intended.spent.as_ref())
+        .collect();
+    if spent.is_empty() {
         return uncovered("the warrant that is being acted on is not spent yet".into());
-    };
+    }
     for line in lines {
-        if let Err(why) = permitted(line, spent) {
+        let mut closest = None;
+        for (phase, transitions) in &spent {
+            match permitted(line, transitions) {
+                Ok(_) => {
+                    closest = None;
+                    break;
+                }
+                Err(why) => closest = Some((phase, why)),
+            }
+        }
+        if let Some((phase, why)) = closest {
             let direction = match phase {
                 Phase::Forward => "change",
                 Phase::Reverse => "rollback",

@@ -96,6 +96,7 @@ fn scene(session: Session, phase: Option<Phase>) -> Scene {
         reverse: reverse.clone(),
         session,
         runner: Runner::Host,
+        until: None,
         notice: String::new(),
     };
     journal.append(intent).unwrap();

@@ -61,6 +61,10 @@ pub enum Record {
         /// Whose package tool that is.
         #[serde(default, skip_serializing_if = "Runner::is_host")]
         runner: Runner,
+        /// No further step is begun after this: when the warrant expires. Only where somebody else's
+        /// package tool takes its steps one by one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
         /// The signed start notice (compact JWS).
         notice: String,
     },

@@ -20,6 +20,11 @@ pub enum StateError {
         /// For which warrant.
         warrant: Digest,
     },
+    /// A step after the warrant's time.
+    #[error(
+        "warrant `{0}` expired at `{1}`: what this run has not begun by then needs another one"
+    )]
+    Late(Digest, Timestamp),
     /// A beginning in the middle.
     #[error("journal: a beginning cannot follow what stands there")]
     Begun,
@@ -48,6 +53,8 @@ pub struct Intended {
     pub session: Session,
     /// Whose package tool acts forward.
     pub runner: Runner,
+    /// No further step is begun after this.
+    pub until: Option<Timestamp>,
     /// The signed start notice.
     pub notice: String,
     /// True when the gate has it.
@@ -167,18 +174,33 @@ impl State {
             warrant: *warrant,
         };
         match record {
-            Record::Intent { warrant, jti, .. } => {
+            Record::Intent {
+                warrant,
+                jti,
+                session,
+                runner,
+                ..
+            } => {
                 // INVARIANT (one spend): neither these bytes nor this id a second time.
                 if self.executions.contains_key(warrant) || self.jtis.contains(jti) {
                     return Err(StateError::Used(*warrant));
                 }
-                // INVARIANT: one execution at a time, so that the hook knows which one is meant.
-                match self.open().next() {
+                // INVARIANT: one run at a time, so that the hook knows which one is meant. A run
+                // that the hook sees may need several plans.
+                let other = |open: &&Execution| {
+                    *runner != Runner::Seen
+                        || !open
+                            .intended
+                            .as_ref()
+                            .is_some_and(|one| one.is_seen_forward() && one.session == *session)
+                };
+                match self.open().find(other) {
                     Some(open) => Err(order("a second open intent beside that", &open.warrant)),
                     None => Ok(()),
                 }
             }
             Record::Spent {
+                at,
                 warrant,
                 phase,
                 transitions,
@@ -207,6 +229,13 @@ impl State {
                 };
                 if !fits {
                     return Err(order("a second spending", warrant));
+                }
+                // INVARIANT (no warrant, no effect): the way back stays open, further steps do not.
+                if let Some(until) = intended.until
+                    && *phase == Phase::Forward
+                    && *at > until
+                {
+                    return Err(StateError::Late(*warrant, until));
                 }
                 match transitions.iter().find(|one| !covered.contains(one)) {
                     Some(foreign) => Err(StateError::Foreign {
@@ -268,6 +297,7 @@ impl State {
                 reverse,
                 session,
                 runner,
+                until,
                 notice,
             } => {
                 self.jtis.insert(jti);
@@ -278,6 +308,7 @@ impl State {
                     reverse,
                     session,
                     runner,
+                    until,
                     notice,
                     notice_delivered: false,
                     spent: None,

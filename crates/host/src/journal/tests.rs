@@ -43,6 +43,7 @@ fn intent(n: u8) -> Record {
         reverse: vec![back("cs-web")],
         session: crate::session::Session::current().unwrap(),
         runner: Runner::Host,
+        until: None,
         notice: "n".into(),
     }
 }
@@ -264,6 +265,46 @@ fn a_receipt_that_is_refused_for_good_waits_no_longer() {
 }
 
 /// Somebody else's apt goes in steps, each transition once, and this host itself goes back.
+#[test]
+fn one_run_may_be_under_several_warrants_and_begins_no_step_after_their_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(dir.path(), NOW).unwrap();
+    let seen = |n: u8, pid: u32, who: Runner| {
+        let mut record = intent(n);
+        if let Record::Intent {
+            session,
+            runner,
+            until,
+            ..
+        } = &mut record
+        {
+            (session.pid, *runner) = (pid, who);
+            *until = Some(NOW.plus_seconds(900));
+        }
+        record
+    };
+    let late = |phase, seconds| {
+        let mut record = spent(1, phase);
+        if let Record::Spent { at, .. } = &mut record {
+            *at = NOW.plus_seconds(seconds);
+        }
+        record
+    };
+    journal.append(seen(1, 7, Runner::Seen)).unwrap();
+    journal.append(seen(2, 7, Runner::Seen)).unwrap();
+    assert!(journal.append(seen(3, 8, Runner::Seen)).is_err(), "another");
+    assert!(journal.append(seen(3, 7, Runner::Host)).is_err(), "our own");
+    let error = journal.append(late(Phase::Forward, 901)).unwrap_err();
+    assert!(error.to_string().contains("expired"), "{error}");
+    journal.append(late(Phase::Forward, 900)).unwrap();
+    // The way back stays open.
+    journal.append(late(Phase::Reverse, 9000)).unwrap();
+    assert!(
+        journal.append(seen(3, 7, Runner::Seen)).is_err(),
+        "going back"
+    );
+}
+
 #[test]
 fn a_run_that_was_seen_is_spent_in_steps_and_each_transition_once() {
     let dir = tempfile::tempdir().unwrap();

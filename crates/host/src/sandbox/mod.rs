@@ -228,9 +228,18 @@ impl Sandbox {
     /// # Errors
     /// When apt-get cannot be run.
     pub fn plain_install(&self, argument: &str) -> Result<PlainRun, SandboxError> {
+        self.plain_install_all(&[argument])
+    }
+
+    /// The same, of several packages at once.
+    ///
+    /// # Errors
+    /// When apt-get cannot be run.
+    pub fn plain_install_all(&self, arguments: &[&str]) -> Result<PlainRun, SandboxError> {
         let ended = self
             .apt_get()
-            .args(["-y", "-q", "install", "--", argument])
+            .args(["-y", "-q", "install", "--"])
+            .args(arguments)
             .end()?;
         Ok(PlainRun {
             exit_code: ended.status.code(),

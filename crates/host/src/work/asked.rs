@@ -7,11 +7,13 @@ use super::{Host, WorkError, World};
 use crate::asked::{self, Listener, Question};
 use crate::client::ToRedeem;
 use crate::hook::{self, Line, Target};
-use crate::journal::Execution;
+use crate::journal::{Execution, Intended};
+use crate::session::Session;
 use countersign_domain::id::CheckName;
 use countersign_domain::text::shown;
 use countersign_domain::{Digest, PreparedPlan, Transition};
 use rand::RngCore;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How often it is looked whether a run that was seen has ended.
@@ -76,7 +78,7 @@ impl Host {
         }
     }
 
-    fn seen_sessions(&self) -> Vec<crate::session::Session> {
+    fn seen_sessions(&self) -> Vec<Session> {
         self.journal
             .state()
             .open()
@@ -121,22 +123,37 @@ impl Host {
             Ok(session) => session,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let open = self.journal.state().open().next().cloned();
-        if let Some(open) = open {
-            let Some(intended) = open
-                .intended
-                .as_ref()
-                // INVARIANT (one spend): what one session has begun, no other goes on with.
-                .filter(|intended| intended.is_seen_forward() && intended.session == session)
-            else {
-                return Ok(Err(format!(
-                    "change `{}` is being acted on by another run; try again when it has ended",
-                    open.change
-                )));
-            };
-            let (warrant, plan) = (open.warrant, intended.forward.clone());
-            return self.spend_asked(world, warrant, &plan, &question.lines);
+        // INVARIANT (one spend): what one session has begun, no other goes on with.
+        let ours = |intended: &Intended| intended.is_seen_forward() && intended.session == session;
+        let foreign = self
+            .journal
+            .state()
+            .open()
+            .find(|open| !open.intended.as_ref().is_some_and(ours));
+        if let Some(open) = foreign {
+            return Ok(Err(format!(
+                "change `{}` is being acted on by another run; try again when it has ended",
+                open.change
+            )));
         }
+        let missing = beyond(&self.begun(), &question.lines);
+        if !missing.is_empty()
+            && let Err(why) = self.redeem_for(world, rng, session, question.pid, &missing)?
+        {
+            return Ok(Err(why));
+        }
+        self.spend_asked(world, &question.lines)
+    }
+
+    /// Redeems the authorized plans that contain these lines, and journals intent for the session.
+    fn redeem_for(
+        &mut self,
+        world: World<'_>,
+        rng: &mut dyn RngCore,
+        session: Session,
+        asker: u32,
+        missing: &[&Line],
+    ) -> Result<Said, WorkError> {
         if !self.journal.has_room() {
             return Ok(Err("the journal of this host is nearly full".into()));
         }
@@ -144,37 +161,65 @@ impl Host {
             return Ok(Err("this host only observes and prepares".into()));
         }
         let work = self.client.work(self.caller(world))?;
-        let (task, plan) = match self.containing(&work.redeem, &question.lines) {
-            Ok(found) => found,
+        let tasks = match self.containing(&work.redeem, missing) {
+            Ok(tasks) => tasks,
             Err(why) => return Ok(Err(why)),
         };
-        let granted = match self.permit(world, rng, &task)? {
-            Ok(granted) => granted,
-            Err(redeemed) => return Ok(Err(self.why_not(&task, redeemed))),
-        };
+        let mut granted = Vec::new();
+        let mut problem = None;
+        for task in &tasks {
+            match self.permit(world, rng, task)? {
+                Ok(one) => granted.push((&task.change, one)),
+                Err(redeemed) => {
+                    problem = Some(self.why_not(task, redeemed));
+                    break;
+                }
+            }
+        }
         // It took a while: a hook that gave up meanwhile lets nothing happen.
-        if !session.is_ancestor_of(question.pid) {
-            let why = "the hook that asked has gone";
-            self.give_up(world, &task.change, why.into());
-            return Ok(Err(why.into()));
+        if problem.is_none() && !session.is_ancestor_of(asker) {
+            problem = Some("the hook that asked has gone".into());
+        }
+        if let Some(why) = problem {
+            // All of a run or nothing: what was redeemed for it is settled as never started.
+            for (change, _) in granted {
+                self.give_up(world, change, why.clone());
+            }
+            return Ok(Err(why));
         }
         let notify = self.notifier(world)?;
-        let never = self.executor(world, &notify).begin_seen(
-            &granted.permit,
-            &granted.handover.warrant,
-            &granted.plan,
-            session,
-        )?;
-        if let Some(receipt) = never {
-            self.deliver(world)?;
-            return Ok(Err(format!(
-                "change `{}` was not started: {}",
-                task.change,
-                receipt.notes.join("; ")
-            )));
+        for (change, one) in granted {
+            let never = self.executor(world, &notify).begin_seen(
+                &one.permit,
+                &one.handover.warrant,
+                &one.plan,
+                session.clone(),
+            )?;
+            if let Some(receipt) = never {
+                self.deliver(world)?;
+                return Ok(Err(format!(
+                    "change `{change}` was not started: {}",
+                    receipt.notes.join("; ")
+                )));
+            }
         }
-        let warrant = *granted.permit.warrant().digest();
-        self.spend_asked(world, warrant, &plan, &question.lines)
+        Ok(Ok(()))
+    }
+
+    /// What is begun and open, all of one session.
+    fn begun(&self) -> Vec<Begun> {
+        self.journal
+            .state()
+            .open()
+            .filter_map(|open| {
+                let intended = open.intended.as_ref()?;
+                Some(Begun {
+                    warrant: open.warrant,
+                    forward: intended.forward.clone(),
+                    spent: intended.spent_forward().to_vec(),
+                })
+            })
+            .collect()
     }
 
     fn why_not(&self, task: &ToRedeem, redeemed: Redeemed) -> String {
@@ -194,31 +239,54 @@ impl Host {
         )
     }
 
-    /// The first authorized plan that contains every line, file digests included.
-    fn containing(
-        &self,
-        tasks: &[ToRedeem],
-        lines: &[Line],
-    ) -> Result<(ToRedeem, Vec<Transition>), String> {
+    /// Authorized plans that together contain every line, file digests included: one when one does.
+    fn containing(&self, tasks: &[ToRedeem], lines: &[&Line]) -> Result<Vec<ToRedeem>, String> {
+        let mut plans = Vec::new();
         let mut closest = None;
         for task in tasks {
             if let Some(why) = self.refused.get(&task.change) {
                 closest = closest.or_else(|| Some(why.clone()));
                 continue;
             }
-            let contained = self.held_plan(&task.plan).and_then(|plan| {
-                let transitions = transitions(&plan);
-                wanted(lines, &transitions, &[])?;
-                Ok(transitions)
-            });
-            match contained {
-                Ok(transitions) => return Ok((task.clone(), transitions)),
+            match self.held_plan(&task.plan) {
+                Ok(plan) => {
+                    let forward = transitions(&plan);
+                    let contained = lines.iter().map(|line| contained(line, &forward));
+                    let contained: Vec<Result<(), String>> = contained.collect();
+                    if let Some(why) = contained.iter().find_map(|one| one.as_ref().err()) {
+                        closest = closest.or_else(|| Some(why.clone()));
+                    }
+                    plans.push((task, contained));
+                }
                 Err(why) => closest = closest.or(Some(why)),
             }
         }
+        if let Some((task, _)) = plans
+            .iter()
+            .find(|(_, contained)| contained.iter().all(Result::is_ok))
+        {
+            return Ok(vec![(*task).clone()]);
+        }
+        let mut chosen = Vec::new();
+        let mut found = vec![false; lines.len()];
+        for (task, contained) in &plans {
+            let adds = found
+                .iter()
+                .zip(contained)
+                .any(|(found, one)| !found && one.is_ok());
+            if adds {
+                chosen.push((*task).clone());
+                for (found, one) in found.iter_mut().zip(contained) {
+                    *found |= one.is_ok();
+                }
+            }
+        }
+        if found.iter().all(|found| *found) {
+            return Ok(chosen);
+        }
         Err(match closest {
             Some(why) => format!(
-                "none of the {} authorized plans contains all of it: {why}",
+                "the {} plans that are authorized do not contain all of it: {why}",
                 tasks.len()
             ),
             None => "nothing is authorized for this host now".into(),
@@ -226,27 +294,14 @@ impl Host {
     }
 
     /// Spends what of these lines is not spent yet by this session.
-    fn spend_asked(
-        &mut self,
-        world: World<'_>,
-        warrant: Digest,
-        plan: &[Transition],
-        lines: &[Line],
-    ) -> Result<Said, WorkError> {
-        let spent = self
-            .journal
-            .state()
-            .get(&warrant)
-            .and_then(|execution| execution.intended.as_ref())
-            .map(|intended| intended.spent_forward().to_vec())
-            .unwrap_or_default();
-        let fresh = match wanted(lines, plan, &spent) {
+    fn spend_asked(&mut self, world: World<'_>, lines: &[Line]) -> Result<Said, WorkError> {
+        let fresh = match wanted(lines, &self.begun()) {
             Ok(fresh) => fresh,
-            Err(why) => return Ok(Err(format!("the plan of this run's warrant: {why}"))),
+            Err(why) => return Ok(Err(format!("the plans of this run's warrants: {why}"))),
         };
-        if !fresh.is_empty() {
+        for (warrant, transitions) in fresh {
             self.executor(world, &|_, _| false)
-                .spend_seen(warrant, &fresh)?;
+                .spend_seen(warrant, &transitions)?;
         }
         Ok(Ok(()))
     }
@@ -285,32 +340,70 @@ fn transitions(plan: &PreparedPlan) -> Vec<Transition> {
         .collect()
 }
 
-/// The transitions of these lines that are not spent yet, each once. An error says what the plan
-/// does not contain.
-fn wanted(
-    lines: &[Line],
-    plan: &[Transition],
-    spent: &[Transition],
-) -> Result<Vec<Transition>, String> {
-    let mut fresh: Vec<Transition> = Vec::new();
+/// An execution that a run has begun.
+struct Begun {
+    warrant: Digest,
+    forward: Vec<Transition>,
+    spent: Vec<Transition>,
+}
+
+fn contained(line: &Line, forward: &[Transition]) -> Result<(), String> {
+    match hook::permitted(line, forward) {
+        Ok(_) => Ok(()),
+        Err(why) => Err(format!("`{}`: {why}", shown(line.name.as_str(), 100))),
+    }
+}
+
+/// The lines that no plan of this run contains.
+fn beyond<'a>(begun: &[Begun], lines: &'a [Line]) -> Vec<&'a Line> {
+    lines
+        .iter()
+        .filter(|line| {
+            !begun
+                .iter()
+                .any(|one| contained(line, &one.forward).is_ok())
+        })
+        .collect()
+}
+
+/// By warrant, the transitions of these lines that are not spent yet, each once. An error says what
+/// no plan of this run contains.
+fn wanted(lines: &[Line], begun: &[Begun]) -> Result<BTreeMap<Digest, Vec<Transition>>, String> {
+    let mut fresh: BTreeMap<Digest, Vec<Transition>> = BTreeMap::new();
     let mut configured = Vec::new();
     for line in lines {
-        let transition = hook::permitted(line, plan)
-            .map_err(|why| format!("`{}`: {why}", shown(line.name.as_str(), 100)))?;
-        match line.target {
-            Target::Configure => configured.push(transition),
-            Target::File(_) | Target::Remove => {
-                if !spent.contains(transition) && !fresh.contains(transition) {
-                    fresh.push(transition.clone());
+        let mut found = None;
+        let mut closest = String::from("this run has begun nothing");
+        for one in begun {
+            match hook::permitted(line, &one.forward) {
+                Ok(transition) if one.spent.contains(transition) => {
+                    found = None;
+                    closest.clear();
+                    break;
+                }
+                Ok(transition) => found = found.or(Some((one.warrant, transition))),
+                Err(why) => {
+                    closest = format!("`{}`: {why}", shown(line.name.as_str(), 100));
                 }
             }
         }
+        match found {
+            Some((_, transition)) if line.target == Target::Configure => {
+                configured.push(transition);
+            }
+            Some((warrant, transition)) => {
+                let of = fresh.entry(warrant).or_default();
+                if !of.contains(transition) {
+                    of.push(transition.clone());
+                }
+            }
+            None if closest.is_empty() => {}
+            None => return Err(closest),
+        }
     }
     // Only what this session unpacks is configured by it: the file was judged then.
-    match configured
-        .into_iter()
-        .find(|one| !spent.contains(one) && !fresh.contains(one))
-    {
+    let unpacked = |one: &Transition| fresh.values().any(|of| of.contains(one));
+    match configured.into_iter().find(|one| !unpacked(one)) {
         Some(foreign) => Err(format!(
             "`{}` is to be configured, and this run did not unpack it",
             foreign.name

@@ -346,6 +346,7 @@ pub fn crash(here: &Deployment, change: &ChangeId) {
             ..Session::current().unwrap()
         },
         runner: Runner::Host,
+        until: None,
         notice: "notice".into(),
     };
     journal.append(intent).unwrap();

@@ -2,6 +2,7 @@
 //! no network, nothing of the machine is touched.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     missing_docs
@@ -16,3 +17,4 @@ mod misfortunes;
 mod private_lists;
 mod sandboxed;
 mod seen;
+mod unattended;

@@ -17,7 +17,7 @@ fn real_now() -> Timestamp {
 }
 
 /// An admitted host that starts nothing by itself, under the machine's clock.
-fn waiting() -> Deployment {
+pub fn waiting() -> Deployment {
     let mut place = place();
     place.config.hook.only_when_asked = true;
     let gate = Gate::start(&place.config.host, &place.config.deployment, real_now());
@@ -30,7 +30,7 @@ fn waiting() -> Deployment {
     Deployment { place, gate }
 }
 
-fn until(what: &str, holds: impl Fn() -> bool) {
+pub fn until(what: &str, holds: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !holds() {
         assert!(Instant::now() < deadline, "never: {what}");
@@ -39,10 +39,10 @@ fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 /// `countersign-host run`, ended by its id when it is dropped.
-struct Daemon(Child);
+pub struct Daemon(Child);
 
 impl Daemon {
-    fn start(here: &Deployment) -> Self {
+    pub fn start(here: &Deployment) -> Self {
         here.gate.state().now = real_now();
         let socket = here.place.config.hook_socket();
         let child = Command::new(env!("CARGO_BIN_EXE_countersign-host"))
@@ -67,7 +67,7 @@ impl Drop for Daemon {
     }
 }
 
-fn authorized(here: &Deployment, packages: &[(&str, &str)]) -> ChangeId {
+pub fn authorized(here: &Deployment, packages: &[(&str, &str)]) -> ChangeId {
     let mut wanted = proposal(&here.place.config, packages);
     wanted.proposed_at = real_now();
     let change = here.gate.propose(wanted);
@@ -81,7 +81,7 @@ fn authorized(here: &Deployment, packages: &[(&str, &str)]) -> ChangeId {
     change
 }
 
-fn settled(here: &Deployment, change: &ChangeId) -> countersign_domain::Receipt {
+pub fn settled(here: &Deployment, change: &ChangeId) -> countersign_domain::Receipt {
     until("it is settled", || {
         !here.gate.change(change).receipts.is_empty()
     });
