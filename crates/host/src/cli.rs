@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::hook::{self, Mode};
 use crate::progress::{Event, Progress};
 use crate::work::{Host, World};
-use crate::{enroll, journal, observe};
+use crate::{enroll, journal, network, observe};
 use countersign_domain::Timestamp;
 use rand::RngCore as _;
 use std::path::PathBuf;
@@ -37,6 +37,8 @@ pub enum Command {
     Status(ShowArguments),
     /// Called by apt: let through only what a warrant covers
     AptHook(HookArguments),
+    /// Carry requests between the executor and the gate: not root, sandboxed, without a key
+    Network(NetworkArguments),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -85,6 +87,20 @@ pub struct HookArguments {
     mode: Mode,
 }
 
+/// Arguments of `network`.
+#[derive(Debug, clap::Args)]
+pub struct NetworkArguments {
+    /// The network process's own configuration
+    #[arg(long, default_value = network::CONFIG_PATH, value_name = "FILE")]
+    config: PathBuf,
+    /// Started as root, become this account first
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Enter the sandbox, try what it must refuse, write as JSON how each went, and end
+    #[arg(long)]
+    selfcheck: bool,
+}
+
 /// What can be done with the configuration.
 #[derive(Debug, clap::Subcommand)]
 pub enum ConfigCommand {
@@ -109,6 +125,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Run(arguments) => run_loop(&arguments),
         Command::Observe(arguments) => run_observe(&arguments),
         Command::Status(arguments) => run_status(&arguments),
+        Command::Network(arguments) => run_network(&arguments),
         Command::Config(ConfigCommand::Check(arguments)) => run_check(&arguments),
         Command::AptHook(arguments) => {
             let config = Config::load(&arguments.config.config).map_err(|error| error.to_string());
@@ -263,6 +280,21 @@ fn run_status(arguments: &ShowArguments) -> Result<(), Failure> {
         println!("{} {ending}", execution.change);
     }
     Ok(())
+}
+
+fn run_network(arguments: &NetworkArguments) -> Result<(), Failure> {
+    let user = arguments.user.as_deref();
+    if !arguments.selfcheck {
+        let tell = |line: &str| eprintln!("countersign-host network: {line}");
+        let Err(ended) = network::serve(&arguments.config, user, &tell);
+        return Err(ended.into());
+    }
+    let report = network::selfcheck(&arguments.config, user)?;
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    if report.holds() {
+        return Ok(());
+    }
+    Err("the sandbox let through what it must refuse; hint: report it as SECURITY.md says".into())
 }
 
 fn run_check(arguments: &CheckArguments) -> Result<(), Failure> {

@@ -1,11 +1,16 @@
 //! The gate's HTTP API as a host uses it: bounded bodies, deadlines, no redirects, https only except
-//! on loopback. What comes back is not believed here; `work` verifies it.
+//! on loopback. The bytes go directly or through the network process; every rule is here, for both.
+//! What comes back is not believed here; `work` verifies it.
 
+mod transport;
 mod wire;
 
+pub use transport::{Direct, Endpoint, Reply, Request};
 pub use wire::{Deployment, Redemption, RosterPage, ToPrepare, ToRedeem, Unsettled, Work};
 
+use crate::config::Config;
 use crate::key::{HostKey, KeyError};
+use crate::network::{Relay, RelayError};
 use countersign_domain::lease::Handover;
 use countersign_domain::text::shown;
 use countersign_domain::{ChangeId, DeploymentId, Timestamp};
@@ -14,9 +19,9 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The largest answer that is read, in bytes.
-const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+pub(crate) const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// How long one request may take.
-const TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A `problem+json` (RFC 9457) as the gate words it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -58,6 +63,16 @@ pub enum ClientError {
         /// Why.
         problem: String,
     },
+    /// No answer from the network process.
+    #[error(
+        "network process at `{socket}`: {problem}; hint: `systemctl status countersign-host-network`"
+    )]
+    Network {
+        /// Where it should listen.
+        socket: String,
+        /// Why.
+        problem: RelayError,
+    },
     /// It said no.
     #[error("gate: {title}{rest}", title = shown(&.problem.title, 200), rest = in_words(.problem))]
     Refused {
@@ -87,7 +102,11 @@ impl ClientError {
     pub fn word(&self) -> Option<&str> {
         match self {
             Self::Refused { problem, .. } => Some(problem.word()),
-            Self::Server(_) | Self::Unreachable { .. } | Self::Form { .. } | Self::Key(_) => None,
+            Self::Server(_)
+            | Self::Unreachable { .. }
+            | Self::Network { .. }
+            | Self::Form { .. }
+            | Self::Key(_) => None,
         }
     }
 }
@@ -130,8 +149,14 @@ pub fn check_server(server: &str) -> Result<(), ClientError> {
 /// A client of one gate.
 #[derive(Debug)]
 pub struct Client {
-    server: String,
-    agent: ureq::Agent,
+    way: Way,
+}
+
+/// How bytes get to the gate.
+#[derive(Debug)]
+enum Way {
+    Direct(Direct),
+    Relayed(Relay),
 }
 
 /// Who asks, and when.
@@ -146,25 +171,20 @@ pub struct Caller<'a> {
 }
 
 impl Client {
-    /// A client of the gate at `server`.
+    /// A client as the host's configuration has it: through the network process where it names one,
+    /// directly otherwise.
     ///
     /// # Errors
     /// When the address is not one that a host talks to.
-    pub fn new(server: &str) -> Result<Self, ClientError> {
-        check_server(server)?;
-        let mut agent = ureq::Agent::config_builder()
-            .timeout_global(Some(TIMEOUT))
-            .max_redirects(0)
-            .http_status_as_error(false);
-        if !server.starts_with("https://") {
-            // A proxy from the environment would read the token.
-            agent = agent.proxy(None);
-        }
-        let agent = agent.build().into();
-        Ok(Self {
-            server: server.trim_end_matches('/').to_owned(),
-            agent,
-        })
+    pub fn of(config: &Config) -> Result<Self, ClientError> {
+        let way = match &config.network {
+            Some(relay) => {
+                check_server(&config.server)?;
+                Way::Relayed(relay.clone())
+            }
+            None => Way::Direct(Direct::new(&config.server, true)?),
+        };
+        Ok(Self { way })
     }
 
     /// What anybody may know of the deployment.
@@ -172,7 +192,7 @@ impl Client {
     /// # Errors
     /// When the gate does not answer as it should.
     pub fn deployment(&self) -> Result<Deployment, ClientError> {
-        self.get("/deployment", None)
+        self.get(Endpoint::Deployment {}, None)
     }
 
     /// Roster changes after version `after`, at most a hundred.
@@ -180,7 +200,7 @@ impl Client {
     /// # Errors
     /// When the gate does not answer as it should.
     pub fn roster(&self, after: u64) -> Result<RosterPage, ClientError> {
-        self.get(&format!("/roster?after={after}"), None)
+        self.get(Endpoint::Roster { after }, None)
     }
 
     /// Hands in an observation.
@@ -188,13 +208,9 @@ impl Client {
     /// # Errors
     /// When the gate does not take it.
     pub fn observed(&self, caller: Caller<'_>, observation: &str) -> Result<(), ClientError> {
-        let path = format!(
-            "/hosts/{}/observations",
-            segment(caller.key.host().as_str())
-        );
+        let host = caller.key.host().clone();
         let body = serde_json::json!({ "observation": observation });
-        self.post(&path, caller, &body)
-            .map(|_: serde_json::Value| ())
+        self.notify(Endpoint::Observations { host }, caller, &body)
     }
 
     /// What there is to do.
@@ -202,8 +218,8 @@ impl Client {
     /// # Errors
     /// When the gate does not answer as it should.
     pub fn work(&self, caller: Caller<'_>) -> Result<Work, ClientError> {
-        let path = format!("/hosts/{}/work", segment(caller.key.host().as_str()));
-        self.get(&path, Some(caller))
+        let host = caller.key.host().clone();
+        self.get(Endpoint::Work { host }, Some(caller))
     }
 
     /// Hands in a signed plan.
@@ -216,12 +232,9 @@ impl Client {
         change: &ChangeId,
         plan: &str,
     ) -> Result<(), ClientError> {
-        self.change(
-            caller,
-            change,
-            "plans",
-            &serde_json::json!({ "plan": plan }),
-        )
+        let change = change.clone();
+        let body = serde_json::json!({ "plan": plan });
+        self.notify(Endpoint::Plans { change }, caller, &body)
     }
 
     /// Says that this host cannot prepare.
@@ -234,12 +247,9 @@ impl Client {
         change: &ChangeId,
         why: &str,
     ) -> Result<(), ClientError> {
-        self.change(
-            caller,
-            change,
-            "unprepared",
-            &serde_json::json!({ "why": why }),
-        )
+        let change = change.clone();
+        let body = serde_json::json!({ "why": why });
+        self.notify(Endpoint::Unprepared { change }, caller, &body)
     }
 
     /// Redeems: asks for the warrant, with its proof and a fresh lease.
@@ -252,8 +262,8 @@ impl Client {
         change: &ChangeId,
         redemption: &Redemption,
     ) -> Result<Handover, ClientError> {
-        let path = format!("/changes/{}/redemptions", segment(change.as_str()));
-        self.post(&path, caller, redemption)
+        let change = change.clone();
+        self.post(Endpoint::Redemptions { change }, caller, redemption)
     }
 
     /// Hands in a start notice.
@@ -266,12 +276,9 @@ impl Client {
         change: &ChangeId,
         notice: &str,
     ) -> Result<(), ClientError> {
-        self.change(
-            caller,
-            change,
-            "started",
-            &serde_json::json!({ "notice": notice }),
-        )
+        let change = change.clone();
+        let body = serde_json::json!({ "notice": notice });
+        self.notify(Endpoint::Started { change }, caller, &body)
     }
 
     /// Hands in a receipt.
@@ -284,81 +291,69 @@ impl Client {
         change: &ChangeId,
         receipt: &str,
     ) -> Result<(), ClientError> {
-        self.change(
-            caller,
-            change,
-            "receipts",
-            &serde_json::json!({ "receipt": receipt }),
-        )
+        let change = change.clone();
+        let body = serde_json::json!({ "receipt": receipt });
+        self.notify(Endpoint::Receipts { change }, caller, &body)
     }
 
-    fn change(
+    fn notify(
         &self,
+        endpoint: Endpoint,
         caller: Caller<'_>,
-        change: &ChangeId,
-        what: &str,
         body: &serde_json::Value,
     ) -> Result<(), ClientError> {
-        let path = format!("/changes/{}/{what}", segment(change.as_str()));
-        self.post(&path, caller, body)
+        self.post(endpoint, caller, body)
             .map(|_: serde_json::Value| ())
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("{}/api/v1{path}", self.server)
     }
 
     fn get<T: DeserializeOwned>(
         &self,
-        path: &str,
+        endpoint: Endpoint,
         caller: Option<Caller<'_>>,
     ) -> Result<T, ClientError> {
-        let mut request = self.agent.get(self.url(path));
-        if let Some(caller) = caller {
-            request = request.header("authorization", bearer(caller)?);
-        }
-        self.answer(path, request.call())
+        let bearer = caller.map(token).transpose()?;
+        self.ask(&Request {
+            endpoint,
+            bearer,
+            body: Vec::new(),
+        })
     }
 
     fn post<T: DeserializeOwned>(
         &self,
-        path: &str,
+        endpoint: Endpoint,
         caller: Caller<'_>,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        let request = self
-            .agent
-            .post(self.url(path))
-            .header("authorization", bearer(caller)?);
-        self.answer(path, request.send_json(body))
+        let body = serde_json::to_vec(body).map_err(|error| ClientError::Form {
+            path: endpoint.path(),
+            problem: error.to_string(),
+        })?;
+        self.ask(&Request {
+            endpoint,
+            bearer: Some(token(caller)?),
+            body,
+        })
     }
 
-    fn answer<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-    ) -> Result<T, ClientError> {
-        let unreachable = |error: ureq::Error| ClientError::Unreachable {
-            server: self.server.clone(),
-            problem: shown(&error.to_string(), 200),
+    fn ask<T: DeserializeOwned>(&self, request: &Request) -> Result<T, ClientError> {
+        let path = request.endpoint.path();
+        let reply = match &self.way {
+            Way::Direct(direct) => direct.send(request)?,
+            Way::Relayed(relay) => relay
+                .send(request)
+                .map_err(|problem| ClientError::Network {
+                    socket: relay.socket.display().to_string(),
+                    problem,
+                })?,
         };
-        let mut answer = answer.map_err(unreachable)?;
-        let status = answer.status();
-        let bytes = answer
-            .body_mut()
-            .with_config()
-            .limit(ANSWER_BYTES_MAX)
-            .read_to_vec()
-            .map_err(unreachable)?;
-        if !status.is_success() {
+        let (status, bytes) = (reply.status, reply.body);
+        if !(200..=299).contains(&status) {
             let problem = serde_json::from_slice(&bytes).unwrap_or_else(|_| Problem {
                 title: format!("status {status}"),
                 ..Problem::default()
             });
-            return Err(ClientError::Refused {
-                status: status.as_u16(),
-                problem,
-            });
+            return Err(ClientError::Refused { status, problem });
         }
         // An empty answer to a notice is fine: there is nothing to say.
         let bytes = if bytes.is_empty() {
@@ -367,20 +362,14 @@ impl Client {
             bytes
         };
         serde_json::from_slice(&bytes).map_err(|error| ClientError::Form {
-            path: path.to_owned(),
+            path,
             problem: error.to_string(),
         })
     }
 }
 
-fn bearer(caller: Caller<'_>) -> Result<String, ClientError> {
-    let token = caller.key.token(caller.deployment, caller.now)?;
-    Ok(format!("Bearer {token}"))
-}
-
-/// An id as one segment of a path: the few characters that ids may have and segments may not.
-fn segment(id: &str) -> String {
-    id.replace('/', "%2F")
+fn token(caller: Caller<'_>) -> Result<String, ClientError> {
+    Ok(caller.key.token(caller.deployment, caller.now)?)
 }
 
 #[cfg(test)]

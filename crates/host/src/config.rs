@@ -2,6 +2,7 @@
 //! that others could write is refused. Nothing here comes from the network.
 
 use crate::durable;
+use crate::network::Relay;
 use countersign_domain::id::{CheckName, RecipeName};
 use countersign_domain::{DeploymentId, Digest, GroupQuorum, HostId, Tier, canonical};
 use serde::{Deserialize, Serialize};
@@ -96,6 +97,9 @@ pub struct Config {
     /// Runs of apt that somebody else starts, and the hook sees.
     #[serde(default)]
     pub hook: HookConfig,
+    /// Talk to the gate through a network process that is not root; directly when this is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Relay>,
 }
 
 /// How runs are handled that the hook sees.
@@ -240,28 +244,11 @@ impl Config {
     /// # Errors
     /// Names the file or field at fault, and the remedy.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let io = |source| ConfigError::Io {
+        let text = read_guarded(path)?.text;
+        let config: Self = toml::from_str(&text).map_err(|error| ConfigError::Form {
             path: path.to_owned(),
-            source,
-        };
-        let metadata = std::fs::metadata(path).map_err(io)?;
-        let writable = |problem| ConfigError::Writable {
-            path: path.to_owned(),
-            problem,
-        };
-        if metadata.mode() & 0o022 != 0 {
-            return Err(writable("can be written by its group or by everybody"));
-        }
-        if rustix::process::geteuid().is_root() && metadata.uid() != 0 {
-            return Err(writable("does not belong to root, who would act on it"));
-        }
-        let bytes = durable::read_bounded(path, CONFIG_BYTES_MAX).map_err(io)?;
-        let form = |problem: String| ConfigError::Form {
-            path: path.to_owned(),
-            problem,
-        };
-        let text = std::str::from_utf8(&bytes).map_err(|_| form("is not UTF-8".into()))?;
-        let config: Self = toml::from_str(text).map_err(|error| form(error.to_string()))?;
+            problem: error.to_string(),
+        })?;
         config.check()?;
         Ok(config)
     }
@@ -342,6 +329,9 @@ impl Config {
                 "must be an absolute path of at most 100 bytes; set a shorter one",
             );
         }
+        if let Some((field, problem)) = self.network.as_ref().and_then(|to| to.check().err()) {
+            return wrong(field, problem);
+        }
         if self.checks.len() > CHECKS_MAX {
             return wrong(
                 "checks",
@@ -401,6 +391,46 @@ impl Config {
             recipes: &self.recipes,
         })
     }
+}
+
+/// A configuration file that was fit to be read.
+pub(crate) struct Guarded {
+    pub(crate) text: String,
+    /// The user id it belongs to.
+    pub(crate) owner: u32,
+}
+
+/// Reads a configuration file that only its owner can write: root, or whoever reads it, but root where
+/// root reads.
+pub(crate) fn read_guarded(path: &Path) -> Result<Guarded, ConfigError> {
+    let io = |source| ConfigError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let metadata = std::fs::metadata(path).map_err(io)?;
+    let writable = |problem| ConfigError::Writable {
+        path: path.to_owned(),
+        problem,
+    };
+    if metadata.mode() & 0o022 != 0 {
+        return Err(writable("can be written by its group or by everybody"));
+    }
+    let me = rustix::process::geteuid();
+    if me.is_root() && metadata.uid() != 0 {
+        return Err(writable("does not belong to root, who would act on it"));
+    }
+    if ![0, me.as_raw()].contains(&metadata.uid()) {
+        return Err(writable("belongs to somebody else, who could change it"));
+    }
+    let bytes = durable::read_bounded(path, CONFIG_BYTES_MAX).map_err(io)?;
+    let text = String::from_utf8(bytes).map_err(|_| ConfigError::Form {
+        path: path.to_owned(),
+        problem: "is not UTF-8".into(),
+    })?;
+    Ok(Guarded {
+        text,
+        owner: metadata.uid(),
+    })
 }
 
 impl CheckConfig {

@@ -77,7 +77,7 @@ pub struct Enrolled {
 /// # Errors
 /// When the gate is not the pinned one, or key or roster cannot be written.
 pub fn enroll(config: &Config, seed: [u8; 32], keep_key: bool) -> Result<Enrolled, EnrollError> {
-    let client = Client::new(&config.server)?;
+    let client = Client::of(config)?;
     let told = client.deployment()?;
     if told.deployment != config.deployment {
         return Err(EnrollError::Deployment {

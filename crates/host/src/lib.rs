@@ -28,6 +28,7 @@ pub mod enroll;
 pub mod hook;
 pub mod journal;
 pub mod key;
+pub mod network;
 pub mod observe;
 pub mod prepare;
 pub mod progress;

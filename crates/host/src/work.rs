@@ -170,7 +170,7 @@ impl Host {
         let key = HostKey::load(&config.key_path(), config.host.clone())?;
         let apt = Apt::open(&config.apt, &config.state_dir)?;
         let journal = Journal::open(&config.state_dir, (world.clock)())?;
-        let client = Client::new(&config.server)?;
+        let client = Client::of(&config)?;
         let mut host = Self {
             config,
             key,

@@ -78,6 +78,7 @@ impl HostProcess {
             checks: sandbox.map(Sandbox::checks).unwrap_or_default(),
             recipes: Default::default(),
             hook: Default::default(),
+            network: None,
         };
         let mut host = Self {
             host: machine.host.clone(),

@@ -70,6 +70,16 @@ fn wrong_values_are_named_with_their_remedy() {
             "timeout_seconds = 0\npackages =",
             "timeout_seconds",
         ),
+        (
+            "[checks.web]",
+            "[network]\nsocket = \"n.sock\"\n[checks.web]",
+            "`network.socket`",
+        ),
+        (
+            "[checks.web]",
+            "[network]\nserver = \"https://gate.example\"\n[checks.web]",
+            "server",
+        ),
     ] {
         let text = GOOD.replace(from, to);
         assert_ne!(text, GOOD, "{from}");

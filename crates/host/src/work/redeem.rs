@@ -74,7 +74,7 @@ impl Host {
         &self,
         world: World<'w>,
     ) -> Result<impl Fn(&ChangeId, &str) -> bool + use<'w>, WorkError> {
-        let client = Client::new(&self.config.server)?;
+        let client = Client::of(&self.config)?;
         let key = HostKey::load(&self.config.key_path(), self.config.host.clone())?;
         let deployment = self.config.deployment.clone();
         Ok(move |change: &ChangeId, notice: &str| {

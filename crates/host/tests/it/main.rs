@@ -14,6 +14,7 @@ mod http;
 mod log;
 mod loop_end_to_end;
 mod misfortunes;
+mod network;
 mod private_lists;
 mod sandboxed;
 mod seen;

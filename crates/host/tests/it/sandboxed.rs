@@ -56,6 +56,7 @@ pub fn place() -> Place {
         checks: sandbox.checks(),
         recipes: std::collections::BTreeMap::new(),
         hook: HookConfig::default(),
+        network: None,
     };
     config.check().unwrap();
     let place = Place {
