@@ -39,6 +39,8 @@ pub enum Command {
     AptHook(HookArguments),
     /// Carry requests between the executor and the gate: not root, sandboxed, without a key
     Network(NetworkArguments),
+    /// Called by dpkg: let through only what runs under a warrant
+    DpkgHook(HookArguments),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -77,7 +79,7 @@ pub struct ShowArguments {
     json: bool,
 }
 
-/// Arguments of `apt-hook`.
+/// Arguments of `apt-hook` and `dpkg-hook`.
 #[derive(Debug, clap::Args)]
 pub struct HookArguments {
     #[command(flatten)]
@@ -129,11 +131,17 @@ pub fn run(command: Command) -> ExitCode {
         Command::Config(ConfigCommand::Check(arguments)) => run_check(&arguments),
         Command::AptHook(arguments) => {
             let config = Config::load(&arguments.config.config).map_err(|error| error.to_string());
-            return if hook::run(config, arguments.mode, now()) {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            };
+            return passing(hook::run(config, arguments.mode, now()));
+        }
+        Command::DpkgHook(arguments) => {
+            let config = Config::load(&arguments.config.config).map_err(|error| error.to_string());
+            let action = std::env::var("DPKG_HOOK_ACTION").ok();
+            return passing(hook::run_dpkg(
+                config,
+                arguments.mode,
+                action.as_deref(),
+                now(),
+            ));
         }
     };
     match done {
@@ -142,6 +150,14 @@ pub fn run(command: Command) -> ExitCode {
             eprintln!("countersign-host: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+const fn passing(passes: bool) -> ExitCode {
+    if passes {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 

@@ -76,6 +76,20 @@ impl Session {
     }
 }
 
+/// The processes that `pid` descends from, nearest first, itself left out; as far as they can be told.
+#[must_use]
+pub(crate) fn ancestors(mut pid: u32) -> Vec<u32> {
+    let mut above = Vec::new();
+    while above.len() < DEPTH_MAX
+        && let Ok((_, parent)) = read(pid)
+        && parent != 0
+    {
+        above.push(parent);
+        pid = parent;
+    }
+    above
+}
+
 /// True for a process that has ended and waits for its parent to ask how. False when that cannot be
 /// told.
 fn has_ended(pid: u32) -> bool {
@@ -165,6 +179,7 @@ mod tests {
         assert!(here.is_ancestor_of_this_process() && here.is_alive());
         let (_, parent) = read(here.pid).unwrap();
         assert!(read(parent).unwrap().0.is_ancestor_of_this_process());
+        assert_eq!(ancestors(here.pid).first(), Some(&parent));
         let recycled = Session {
             start_ticks: here.start_ticks + 1,
             ..here.clone()

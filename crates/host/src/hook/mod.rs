@@ -3,8 +3,10 @@
 //! not clearly covered is refused (invariants 1 and 2). A guard rail, not a wall: whoever is root
 //! can go around it, and reconciliation finds that.
 
+mod dpkg;
 mod parse;
 
+pub use dpkg::{dpkg_configuration, run as run_dpkg};
 pub use parse::{Direction, HookError, Line, Target, parse, without_settings};
 
 use crate::artifact::file_digest;
@@ -47,20 +49,25 @@ pub enum Verdict {
 /// stand there: the first must be an absolute path, and none may hold white space or quotes.
 #[must_use]
 pub fn apt_configuration(command: &[String]) -> Option<String> {
+    if !is_command(command) {
+        return None;
+    }
+    let program = command.first()?;
+    Some(format!(
+        "DPkg::Pre-Install-Pkgs:: \"{}\";\nDPkg::Tools::Options::{program}::Version \"3\";\nDPkg::Tools::Options::{program}::InfoFD \"{INFO_FD}\";\n",
+        command.join(" ")
+    ))
+}
+
+/// Whether these words can stand in a configuration that hands them to a shell.
+fn is_command(command: &[String]) -> bool {
     let fits = |word: &String| {
         !word.is_empty()
             && word
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"/._-+=@,".contains(&b))
     };
-    let program = command.first().filter(|word| word.starts_with('/'))?;
-    if !command.iter().all(fits) {
-        return None;
-    }
-    Some(format!(
-        "DPkg::Pre-Install-Pkgs:: \"{}\";\nDPkg::Tools::Options::{program}::Version \"3\";\nDPkg::Tools::Options::{program}::InfoFD \"{INFO_FD}\";\n",
-        command.join(" ")
-    ))
+    command.first().is_some_and(|word| word.starts_with('/')) && command.iter().all(fits)
 }
 
 /// Runs the hook: reads what apt is about to do, decides, reports. True lets apt go on.

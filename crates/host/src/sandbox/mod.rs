@@ -111,6 +111,7 @@ impl Sandbox {
             if !empty && !folder.join(MARK).is_file() {
                 return Err(SandboxError::Foreign(folder.to_owned()));
             }
+            let _ = fs::remove_file(folder.join("dpkg-hook"));
             for part in ["root", "repository", "aside"] {
                 let part = folder.join(part);
                 if part.exists() {
@@ -189,6 +190,49 @@ impl Sandbox {
             SandboxError::Path(command.first().map(PathBuf::from).unwrap_or_default())
         })?;
         build::place(&path, text.as_bytes(), 0o644)
+    }
+
+    /// Puts the dpkg hook in place: from now on every dpkg that apt calls in this root asks it, and
+    /// every one that [`Sandbox::plain_dpkg`] does. (dpkg's own folder of settings is the machine's.)
+    ///
+    /// # Errors
+    /// As [`Sandbox::guard`].
+    pub fn guard_dpkg(&self, command: &[String]) -> Result<(), SandboxError> {
+        let line = crate::hook::dpkg_configuration(command).ok_or_else(|| {
+            SandboxError::Path(command.first().map(PathBuf::from).unwrap_or_default())
+        })?;
+        let option = format!("--{}", line.trim_end());
+        build::place(&self.dpkg_hook_path(), option.as_bytes(), 0o644)?;
+        let text = format!("DPkg::Options:: \"{option}\";\n");
+        let path = self.root().join("etc/apt/apt.conf.d/91countersign-dpkg");
+        build::place(&path, text.as_bytes(), 0o644)
+    }
+
+    fn dpkg_hook_path(&self) -> PathBuf {
+        self.folder.join("dpkg-hook")
+    }
+
+    /// Runs a plain dpkg in this root, as somebody without a warrant would.
+    ///
+    /// # Errors
+    /// When dpkg cannot be run.
+    pub fn plain_dpkg(&self, arguments: &[&str]) -> Result<PlainRun, SandboxError> {
+        let hook = fs::read_to_string(self.dpkg_hook_path()).ok();
+        let ended = Run::new("dpkg")
+            .args(self.dpkg_options())
+            .args(hook)
+            .args(arguments)
+            .end()?;
+        Ok(PlainRun {
+            exit_code: ended.status.code(),
+            said: ended.complaint(),
+        })
+    }
+
+    /// The file of a demonstration package.
+    #[must_use]
+    pub fn file(&self, name: &str, version: &str) -> Option<&Path> {
+        self.find(name, version).map(|built| built.path.as_path())
     }
 
     /// The digest of a demonstration package's file.
