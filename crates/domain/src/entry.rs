@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::facts::BlastRadius;
 use crate::id::{AgentId, ChangeId, DeploymentId, HostId, PersonId, RequestId};
 use crate::lease::HostPlan;
+use crate::package_report::{Explained, SeenTransition};
 use crate::roster::SignedRosterChange;
 use crate::statement::{HaltScope, SignedStatement};
 use crate::time::Timestamp;
@@ -285,6 +286,52 @@ pub enum Event {
         /// In words.
         text: String,
     },
+    /// A host reported its packages; what it saw was held against the warrants it was given.
+    PackagesReported {
+        /// The host.
+        host: HostId,
+        /// Digest of the signed report, which is kept beside the log.
+        report: Digest,
+        /// The report's number.
+        sequence: u64,
+        /// When, by the host's clock.
+        observed_at: Timestamp,
+        /// Digest of the list of what is installed, where the report tells it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        installed: Option<Digest>,
+        /// True when the report holds that list.
+        listed: bool,
+        /// The steps of plans that it spent, at most
+        /// [`EXPLAINED_MAX`](crate::package_report::EXPLAINED_MAX).
+        explained: Vec<Explained>,
+    },
+    /// A package changed and no warrant covers it. An alarm by itself; a human has to look at it.
+    Unwarranted {
+        /// The host.
+        host: HostId,
+        /// Digest of the signed report that shows it.
+        report: Digest,
+        /// What was seen.
+        transition: SeenTransition,
+        /// Until when a human has to have looked at it.
+        due_at: Timestamp,
+    },
+    /// A human looked at a transition that had no warrant.
+    UnwarrantedReviewed {
+        /// The index of the entry that found it.
+        finding: u64,
+        /// The review as signed.
+        statement: SignedStatement,
+    },
+    /// Nobody has looked at a transition that had no warrant in time.
+    UnwarrantedOverdue {
+        /// The index of the entry that found it.
+        finding: u64,
+        /// The rung, from 1.
+        rung: u8,
+        /// When the next rung is reached.
+        due_at: Timestamp,
+    },
     /// The other log's checkpoint, so that neither can be rewritten alone.
     CrossCommitted {
         /// The other log's origin.
@@ -320,6 +367,10 @@ impl Event {
             | Self::Inventory { .. }
             | Self::Feed { .. }
             | Self::Observed { .. }
+            | Self::PackagesReported { .. }
+            | Self::Unwarranted { .. }
+            | Self::UnwarrantedReviewed { .. }
+            | Self::UnwarrantedOverdue { .. }
             | Self::Halted { .. }
             | Self::Resumed { .. }
             | Self::CrossCommitted { .. } => None,

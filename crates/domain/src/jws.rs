@@ -16,6 +16,8 @@ pub const PROPOSAL_TYP: &str = "proposal+jws";
 pub const PLAN_TYP: &str = "plan+jws";
 /// `typ` of a signed observation.
 pub const OBSERVATION_TYP: &str = "observation+jws";
+/// `typ` of a signed report of package transitions.
+pub const PACKAGE_REPORT_TYP: &str = "package-report+jws";
 /// `typ` of a start notice.
 pub const STARTED_TYP: &str = "started+jws";
 /// `typ` of a receipt.

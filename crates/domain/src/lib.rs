@@ -27,6 +27,7 @@ pub mod jws;
 pub mod lease;
 pub mod observation;
 pub mod package;
+pub mod package_report;
 pub mod plan;
 pub mod proposal;
 pub mod receipt;

@@ -109,6 +109,18 @@ pub enum Subject {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<Digest>,
     },
+    /// A review of a transition that had no warrant.
+    Unwarranted {
+        /// The index of the entry that found it.
+        finding: u64,
+        /// Digest of that entry's bytes: what was looked at.
+        entry: Digest,
+        /// What was found: accepted, or something is wrong.
+        verdict: Verdict,
+        /// Salted digest of the reviewer's note.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<Digest>,
+    },
     /// A policy version.
     Policy {
         /// Its digest.

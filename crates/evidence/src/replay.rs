@@ -11,6 +11,7 @@ mod execution;
 mod govern;
 mod permission;
 mod state;
+mod unwarranted;
 mod warrant;
 
 pub(crate) use state::{Authorization, Change, Decided, Execution, PolicyInForce};
@@ -78,6 +79,7 @@ pub(crate) struct Replay {
     halts: BTreeSet<HaltScope>,
     changes: BTreeMap<ChangeId, Change>,
     changes_seen: u64,
+    packages: unwarranted::Packages,
     latest: Timestamp,
 }
 
@@ -103,6 +105,7 @@ impl Replay {
             halts: BTreeSet::new(),
             changes: BTreeMap::new(),
             changes_seen: 0,
+            packages: unwarranted::Packages::new(),
             latest: Timestamp::EPOCH,
         }
     }
@@ -148,6 +151,7 @@ impl Replay {
             index,
             at: entry.at,
         };
+        self.packages_seen(index, entry, note);
         let proven = self.event(place, &entry.event, around, note);
         if let Some(change) = entry.event.change() {
             self.forget_ended(change);
@@ -232,6 +236,13 @@ impl Replay {
             Event::Reviewed { change, statement } => {
                 return self.reviewed(place, change, statement, note);
             }
+            Event::UnwarrantedReviewed { finding, statement } => {
+                self.unwarranted_reviewed(place, *finding, statement, note);
+            }
+            // Followed in `packages_seen`, where the entry is whole.
+            Event::PackagesReported { .. }
+            | Event::Unwarranted { .. }
+            | Event::UnwarrantedOverdue { .. } => {}
             // What they say is looked up by digest when it is decided on.
             Event::Feed { .. } | Event::Observed { .. } | Event::Alarm { .. } => {}
         }

@@ -6,8 +6,10 @@
 
 mod change;
 mod deployment;
+mod packages;
 
 pub(crate) use deployment::halt_key;
+pub(crate) use packages::UNWARRANTED;
 
 use crate::state::{self, Record};
 use crate::world;
@@ -104,6 +106,10 @@ fn apply_entry(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), Fold
             world::advance_epoch(tx, index)
         }
         Event::Observed { .. } | Event::Alarm { .. } => deployment::apply(tx, index, entry),
+        Event::PackagesReported { .. }
+        | Event::Unwarranted { .. }
+        | Event::UnwarrantedReviewed { .. }
+        | Event::UnwarrantedOverdue { .. } => packages::apply(tx, index, entry),
         Event::Proposed { .. }
         | Event::Prepared { .. }
         | Event::Unprepared { .. }

@@ -38,6 +38,7 @@ mod halt;
 mod observe;
 mod prepare;
 mod propose;
+mod reconcile;
 mod redeem;
 mod review;
 mod settle;

@@ -3,9 +3,11 @@
 
 mod change;
 mod deployment;
+mod packages;
 
 pub use change::*;
 pub use deployment::*;
+pub use packages::*;
 
 use countersign_domain::Timestamp;
 use countersign_store::{Document, DocumentQuery, Read, StoreError, Write};

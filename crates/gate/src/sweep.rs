@@ -30,7 +30,8 @@ pub struct Swept {
     pub changes: u32,
     /// Executions whose host has been silent.
     pub executions: u32,
-    /// Reviews that became overdue, or a rung later.
+    /// Reviews that became overdue, or a rung later: of changes, and of transitions without a
+    /// warrant.
     pub reviews: u32,
 }
 
@@ -42,6 +43,7 @@ impl Gate {
     /// When storage fails, or the first of those that could not be ended; what was ended stands.
     pub async fn sweep(&self, now: Timestamp) -> Result<Swept, GateError> {
         let (executions, changes) = self.store.read(|view| due(view, now))?;
+        let unwarranted = self.store.read(|view| crate::reconcile::due(view, now))?;
         let mut swept = Swept::default();
         let mut failed = None;
         for key in executions {
@@ -56,6 +58,12 @@ impl Gate {
                     swept.changes += one.changes;
                     swept.reviews += one.reviews;
                 }
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        for finding in unwarranted {
+            match self.unwarranted_overdue(finding, RUNG_SECONDS, now).await {
+                Ok(later) => swept.reviews += u32::from(later),
                 Err(error) => failed = failed.or(Some(error)),
             }
         }

@@ -121,6 +121,7 @@ fn vote_of(statement: &Statement) -> Result<(Vote, Option<Digest>), GateError> {
             vote, rationale, ..
         } => Ok((*vote, *rationale)),
         Subject::Review { .. }
+        | Subject::Unwarranted { .. }
         | Subject::Policy { .. }
         | Subject::Roster { .. }
         | Subject::Inventory { .. }

@@ -306,6 +306,7 @@ fn judge(
         } => *host == bundle.order.host && signed_order == order && signed_plan == plan,
         Subject::Change { .. }
         | Subject::Review { .. }
+        | Subject::Unwarranted { .. }
         | Subject::Policy { .. }
         | Subject::Roster { .. }
         | Subject::Inventory { .. }

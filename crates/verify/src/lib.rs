@@ -17,6 +17,7 @@ pub mod jws;
 pub mod key;
 pub mod log;
 pub mod observation;
+pub mod package_report;
 pub mod plan;
 pub mod proposal;
 pub mod receipt;

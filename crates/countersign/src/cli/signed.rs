@@ -77,6 +77,14 @@ fn about(subject: &Subject) -> String {
                 format!("{verdict:?}").to_lowercase()
             )
         }
+        Subject::Unwarranted {
+            finding, verdict, ..
+        } => {
+            format!(
+                "REVIEW of the unwarranted transition {finding}: {}",
+                format!("{verdict:?}").to_lowercase()
+            )
+        }
         Subject::Policy { version, .. } => format!("POLICY version {version} comes into force"),
         Subject::Roster { version, .. } => format!("ROSTER change: version {version}"),
         Subject::Inventory { .. } => "INVENTORY that raises what the AI may do".to_owned(),
@@ -121,6 +129,13 @@ fn details(subject: &Subject) -> Vec<String> {
             ..
         } => {
             let mut lines = vec![format!("change digest   {change_digest}")];
+            lines.extend(note.iter().map(|digest| {
+                format!("your note       {digest} (the text is kept beside the log)")
+            }));
+            lines
+        }
+        Subject::Unwarranted { entry, note, .. } => {
+            let mut lines = vec![format!("entry digest    {entry}")];
             lines.extend(note.iter().map(|digest| {
                 format!("your note       {digest} (the text is kept beside the log)")
             }));

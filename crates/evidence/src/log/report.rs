@@ -140,6 +140,10 @@ pub(crate) const fn kind(entry: &LogEntry) -> &'static str {
         Event::Halted { .. } => "halted",
         Event::Resumed { .. } => "resumed",
         Event::Alarm { .. } => "alarm",
+        Event::PackagesReported { .. } => "packages-reported",
+        Event::Unwarranted { .. } => "unwarranted",
+        Event::UnwarrantedReviewed { .. } => "unwarranted-reviewed",
+        Event::UnwarrantedOverdue { .. } => "unwarranted-overdue",
         Event::CrossCommitted { .. } => "cross-committed",
     }
 }

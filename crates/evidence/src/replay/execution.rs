@@ -142,6 +142,7 @@ impl Replay {
                 ..
             } => stated == id && change.digest() == Some(*change_digest),
             Subject::Change { .. }
+            | Subject::Unwarranted { .. }
             | Subject::Policy { .. }
             | Subject::Roster { .. }
             | Subject::Inventory { .. }

@@ -174,6 +174,10 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
         | Event::Inventory { .. }
         | Event::Feed { .. }
         | Event::Observed { .. }
+        | Event::PackagesReported { .. }
+        | Event::Unwarranted { .. }
+        | Event::UnwarrantedReviewed { .. }
+        | Event::UnwarrantedOverdue { .. }
         | Event::Halted { .. }
         | Event::Resumed { .. }
         | Event::Alarm { .. }
@@ -194,6 +198,7 @@ pub(super) fn warrant(tx: &mut dyn Write, index: u64, jws: &str) -> Result<(), F
         expires_at: Timestamp::from_unix_seconds(warrant.exp),
     });
     save_execution(tx, &execution)?;
+    super::packages::warranted(tx, &warrant.txn, &warrant.aud)?;
     let mut record: ChangeRecord = required(tx, index, warrant.txn.as_str())?;
     if record.state == ChangeState::Authorized {
         advance(&mut record, ChangeEvent::Redeem)?;

@@ -129,6 +129,10 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
         | Event::ReviewRequired { .. }
         | Event::ReviewOverdue { .. }
         | Event::Reviewed { .. }
+        | Event::PackagesReported { .. }
+        | Event::Unwarranted { .. }
+        | Event::UnwarrantedReviewed { .. }
+        | Event::UnwarrantedOverdue { .. }
         | Event::CrossCommitted { .. } => Ok(()),
     }
 }

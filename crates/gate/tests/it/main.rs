@@ -12,5 +12,7 @@ mod deployment;
 mod fixture;
 mod halt;
 mod life;
+mod packages;
 mod rebuild;
+mod reconcile;
 mod waves;

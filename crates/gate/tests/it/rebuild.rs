@@ -1,8 +1,9 @@
 //! Every projection can be thrown away and rebuilt from the log.
 
 use crate::fixture::*;
+use crate::packages::{Reporter, line, records};
 use countersign_domain::receipt::Ending;
-use countersign_domain::statement::{HaltScope, Subject, Vote};
+use countersign_domain::statement::{HaltScope, Subject, Verdict, Vote};
 use countersign_gate::fold;
 use countersign_store::{Apply, rebuild};
 use pollster::block_on;
@@ -10,11 +11,26 @@ use pollster::block_on;
 /// A deployment in which a bit of everything has happened.
 fn eventful() -> World {
     let mut world = World::new(&["web-1", "web-2"]);
+    let mut web = Reporter::begun(&world, "web-1");
     let first = world.prepared("openssl", &[&["web-1"], &["web-2"]]);
     let handover = world.redeem(&first.id, "web-1").unwrap();
     world
         .settle(&first.id, "web-1", &handover.warrant, Ending::RolledBack)
         .unwrap();
+    let at = world.now;
+    let seen = |name| line(name, Some("1.0"), Some("1.1"), at);
+    web.installed.extend([("curl", "1.1"), ("rootkit", "6.6")]);
+    web.report(&world, vec![seen("openssl"), seen("curl")])
+        .unwrap();
+    let found = records(&world).remove(0);
+    let subject = Subject::Unwarranted {
+        finding: found.index,
+        entry: found.entry,
+        verdict: Verdict::Concern,
+        note: None,
+    };
+    let signed = world.sign("chen", subject);
+    block_on(world.gate.review_unwarranted(found.index, signed, None, at)).unwrap();
     let asked = world.prepared("postgresql-15", &[&["web-1"]]);
     for name in ["maria", "chen"] {
         let _ = world.vote(name, &asked, Vote::Approve);
@@ -31,6 +47,7 @@ fn eventful() -> World {
     );
     block_on(world.gate.halt(signed, world.now)).unwrap();
     world.now = world.now.plus_seconds(7200);
+    web.report(&world, Vec::new()).unwrap();
     block_on(world.gate.sweep(world.now)).unwrap();
     block_on(world.gate.cross_commit(world.now)).unwrap();
     world
