@@ -16,7 +16,7 @@ struct Tool {
 }
 
 /// Everything the tests start. apt-get comes first: without it nothing can be installed.
-const TOOLS: [Tool; 10] = [
+const TOOLS: [Tool; 11] = [
     Tool {
         program: "apt-get",
         package: "apt",
@@ -40,6 +40,10 @@ const TOOLS: [Tool; 10] = [
     Tool {
         program: "sqlite3",
         package: "sqlite3",
+    },
+    Tool {
+        program: "systemd-analyze",
+        package: "systemd",
     },
     Tool {
         program: "/usr/bin/python3",

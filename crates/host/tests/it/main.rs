@@ -20,3 +20,4 @@ mod private_lists;
 mod sandboxed;
 mod seen;
 mod unattended;
+mod units;
