@@ -50,8 +50,13 @@ const NEVER_WITHIN: [(&str, &[&str]); 3] = [
             "cedar-policy-core",
             "rusqlite",
             "libsqlite3-sys",
+            "sqlx",
+            "postgres",
             "axum",
             "hyper",
+            "h2",
+            "tiny_http",
+            "tokio",
         ],
     ),
     (

@@ -9,6 +9,7 @@
 )]
 
 mod command_line;
+mod dependencies;
 mod dpkg;
 mod gate;
 mod http;
