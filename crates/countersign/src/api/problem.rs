@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// The start of every problem's type; the word behind it is for machines.
 const TYPES: &str = "https://countersign.dev/problems/";
 
+/// The longest detail, in characters.
+const DETAIL_CHARS_MAX: usize = 2000;
+
 /// A problem as it is sent (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProblemDocument {
@@ -39,6 +42,13 @@ impl ProblemDocument {
     #[must_use]
     pub fn word(&self) -> &str {
         self.kind.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// With nothing in it that a terminal would act on: problems quote what was sent.
+    fn harmless(mut self) -> Self {
+        self.detail = shown(&self.detail, DETAIL_CHARS_MAX);
+        self.field = self.field.map(|field| shown(&field, DETAIL_CHARS_MAX));
+        self
     }
 }
 
@@ -114,7 +124,7 @@ impl IntoResponse for Problem {
         // INVARIANT: every status above is a constant of `StatusCode`.
         let status =
             StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(*self.0)).into_response();
+        let mut response = (status, Json(self.0.harmless())).into_response();
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

@@ -1,5 +1,7 @@
 //! A server in this process on a data directory of its own, with invented people and fresh keys.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign::ambient;
 use countersign::deployment::{Deployment, Founding, NewPerson};
 use countersign::serve::{Reach, Running, Server};
@@ -182,6 +184,11 @@ pub fn token(name: &str, key: &SigningKey) -> String {
 /// A compact JWS.
 pub fn signed<T: serde::Serialize>(typ: &str, name: &str, key: &SigningKey, value: &T) -> String {
     signed_bytes(typ, name, key, &canonical::to_bytes(value).unwrap())
+}
+
+/// As in JWS: base64url without padding.
+pub fn base64url(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// A compact JWS over any bytes.

@@ -9,14 +9,17 @@
 
 mod api;
 mod app;
+mod attacks;
 mod changes;
 mod cli;
 mod deployments;
 mod fire;
+mod house;
 mod page;
 mod policies;
 mod program;
 mod quickstart;
 mod rosters;
 mod signatures;
+mod twenty;
 mod witnesses;

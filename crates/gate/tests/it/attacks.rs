@@ -299,3 +299,40 @@ fn an_environment_is_not_taken_over_in_small_changes() {
         .sum();
     assert!(touched <= 5, "{touched} of 20");
 }
+
+#[test]
+fn one_change_split_over_an_hour_is_held_by_the_sliding_window() {
+    // Each change is one host and settles before the next begins, so nothing is ever in flight; what
+    // counts is the hour and the day before.
+    let names: Vec<String> = (0..60).map(|n| format!("web-{n}")).collect();
+    let hosts: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut world = World::build(false, &hosts, &|host| {
+        asset(host, Environment::Production, 2)
+    });
+    let run = |world: &World, host: &str, package: &str| {
+        let change = world.prepared(package, &[&[host]]);
+        if change.state != ChangeState::Authorized {
+            assert_eq!(change.state, ChangeState::AwaitingApproval);
+            return false;
+        }
+        let handover = world.redeem(&change.id, host).unwrap();
+        world
+            .settle(&change.id, host, &handover.warrant, Ending::Succeeded)
+            .unwrap();
+        true
+    };
+    let ran = ["openssl", "curl"]
+        .iter()
+        .flat_map(|package| hosts.iter().map(move |host| (*host, *package)))
+        .filter(|(host, package)| run(&world, host, package))
+        .count();
+    assert_eq!(
+        ran, 100,
+        "as many as rule SA-200 gives one owner in an hour"
+    );
+    // The window slides, rounded outward to the minute: then there is room again.
+    world.now = world.now.plus_seconds(3599);
+    assert!(!run(&world, "web-58", "curl"));
+    world.now = world.now.plus_seconds(61);
+    assert!(run(&world, "web-59", "curl"));
+}
