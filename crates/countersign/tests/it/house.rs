@@ -195,7 +195,12 @@ impl House {
 
     /// A host that begins with nothing but the pinned genesis.
     fn enrolled(&self, key: HostKey, tier: u8) -> TestHost {
-        let client = Client::new(&self.running.url()).unwrap();
+        // The client takes nothing but the address from it.
+        let config = json!({
+            "host": key.host(), "deployment": DEPLOYMENT, "genesis": Digest::of(b""),
+            "server": self.running.url(), "state_dir": self.folder.path(), "pins": {"tier": tier},
+        });
+        let client = Client::of(&serde_json::from_value(config).unwrap()).unwrap();
         let genesis = client.deployment().unwrap().genesis;
         let mut changes = client.roster(0).unwrap().changes;
         let rest = changes.split_off(1);
