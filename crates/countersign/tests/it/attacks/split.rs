@@ -8,7 +8,7 @@ fn one_change_split_into_fifty_gains_nothing_over_the_api() {
     let names: Vec<String> = (0..50).map(|number| format!("web-{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let house = House::start(&names, Environment::Production, 2);
-    let whole = house.prepared(&house.proposal("openssl", &[names.clone()]));
+    let whole = house.prepared(&house.proposal("openssl", std::slice::from_ref(&names)));
     assert_eq!(whole.state, ChangeState::AwaitingApproval);
     let mut unasked = 0;
     for name in &names {
