@@ -11,8 +11,10 @@
 mod command_line;
 mod dependencies;
 mod dpkg;
+mod edges;
 mod gate;
 mod http;
+mod killed;
 mod log;
 mod loop_end_to_end;
 mod misfortunes;

@@ -3,7 +3,7 @@
 
 use crate::gate::Gate;
 use crate::loop_end_to_end::Deployment;
-use crate::sandboxed::{place, proposal};
+use crate::sandboxed::{Place, place, proposal};
 use countersign_domain::receipt::Ending;
 use countersign_domain::{ChangeId, Timestamp};
 use countersign_host::enroll::enroll;
@@ -16,10 +16,10 @@ fn real_now() -> Timestamp {
     Timestamp::from_unix_seconds(since.as_secs().cast_signed())
 }
 
-/// An admitted host that starts nothing by itself, under the machine's clock.
-pub fn waiting() -> Deployment {
+/// An admitted host under the machine's clock, in a guarded sandbox.
+pub fn admitted(change: impl FnOnce(&mut Place)) -> Deployment {
     let mut place = place();
-    place.config.hook.only_when_asked = true;
+    change(&mut place);
     let gate = Gate::start(&place.config.host, &place.config.deployment, real_now());
     place.config.server = gate.server.clone();
     place.config.genesis = gate.genesis;
@@ -28,6 +28,11 @@ pub fn waiting() -> Deployment {
     gate.admit(&enrolled.public_key);
     place.guard("enforce");
     Deployment { place, gate }
+}
+
+/// One that starts nothing by itself.
+pub fn waiting() -> Deployment {
+    admitted(|place| place.config.hook.only_when_asked = true)
 }
 
 pub fn until(what: &str, holds: impl Fn() -> bool) {
@@ -57,6 +62,13 @@ impl Daemon {
             std::os::unix::net::UnixStream::connect(&socket).is_ok()
         });
         daemon
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.0.id().to_string()])
+            .status();
+        assert!(status.unwrap().success());
     }
 }
 
