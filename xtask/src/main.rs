@@ -1,4 +1,4 @@
-//! Developer tasks: `cargo xtask test`, `tidy`, `bench`. Imports nothing of ours, so that it builds and
+//! Developer tasks: `cargo xtask test`, `tidy`, `bench`, `deb`. Imports nothing of ours, so that it builds and
 //! judges the house even while a crate of it does not compile. Not shipped.
 #![cfg_attr(
     test,
@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod deb;
 mod metadata;
 mod options;
 mod root;
@@ -17,7 +18,7 @@ mod tools;
 use std::process::ExitCode;
 
 /// The tasks, as a reader of the README may type them.
-const TASKS: [&str; 4] = ["test", "tidy", "bench", "help"];
+const TASKS: [&str; 5] = ["test", "tidy", "bench", "deb", "help"];
 
 const USAGE: &str = "\
 Developer tasks for Countersign.
@@ -33,6 +34,8 @@ Tasks:
   tidy                               check the rules of the house that the compiler does not know
   bench [ARGS]                       build for release, measure P1, write `target/bench/p1.json`
                                      ARGS: handed to `countersign bench-p1` as they are
+  deb [ARGS]                         build the Debian package of `countersign-host` into `target/debian`
+                                     ARGS: handed to `cargo deb` as they are
   help                               show this
 
 CI=true: no colours, no questions, and `Cargo.lock` must be up to date.
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
             }
         },
         "bench" => root::find().and_then(|root| bench::run(&root, rest)),
+        "deb" => root::find().and_then(|root| deb::run(&root, rest)),
         unknown => return wrong_command_line(&format!("no task is called `{unknown}`")),
     };
     match outcome {

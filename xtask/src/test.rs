@@ -5,13 +5,15 @@ use crate::metadata::Workspace;
 use crate::options::TestOptions;
 use crate::root::{cargo, is_ci, locked};
 use crate::step::{Steps, succeeds};
-use crate::{tidy, tools};
+use crate::{deb, tidy, tools};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Runs the steps that `options` ask for; true when all of them passed.
 pub fn run(root: &Path, options: &TestOptions) -> Result<bool, String> {
-    tools::ensure(&Workspace::read(root)?.target_folder)?;
+    let target = Workspace::read(root)?.target_folder;
+    tools::ensure(&target)?;
+    deb::ensure(root, &target)?;
     let mut steps = Steps::default();
     if !options.quick {
         before_the_tests(root, &mut steps);

@@ -16,7 +16,7 @@ struct Tool {
 }
 
 /// Everything the tests start. apt-get comes first: without it nothing can be installed.
-const TOOLS: [Tool; 11] = [
+const TOOLS: [Tool; 14] = [
     Tool {
         program: "apt-get",
         package: "apt",
@@ -44,6 +44,18 @@ const TOOLS: [Tool; 11] = [
     Tool {
         program: "systemd-analyze",
         package: "systemd",
+    },
+    Tool {
+        program: "systemd-sysusers",
+        package: "systemd",
+    },
+    Tool {
+        program: "dpkg-shlibdeps",
+        package: "dpkg-dev",
+    },
+    Tool {
+        program: "strip",
+        package: "binutils",
     },
     Tool {
         program: "/usr/bin/python3",

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::hook::{self, Mode};
 use crate::progress::{Event, Progress};
 use crate::work::{Host, World};
-use crate::{enroll, journal, network, observe};
+use crate::{enroll, guard, journal, network, observe};
 use countersign_domain::Timestamp;
 use rand::RngCore as _;
 use std::path::PathBuf;
@@ -37,6 +37,9 @@ pub enum Command {
     Status(ShowArguments),
     /// Called by apt: let through only what a warrant covers
     AptHook(HookArguments),
+    /// Let apt and dpkg ask before they change anything, or no longer
+    #[command(subcommand)]
+    Hook(HookCommand),
     /// Carry requests between the executor and the gate: not root, sandboxed, without a key
     Network(NetworkArguments),
     /// Called by dpkg: let through only what runs under a warrant
@@ -89,6 +92,42 @@ pub struct HookArguments {
     mode: Mode,
 }
 
+/// Switching the hooks on and off.
+#[derive(Debug, clap::Subcommand)]
+pub enum HookCommand {
+    /// Make apt and dpkg ask, or set the mode anew
+    Enable(EnableArguments),
+    /// Make them ask no longer
+    Disable(DisableArguments),
+}
+
+/// Arguments of `hook enable`.
+#[derive(Debug, clap::Args)]
+pub struct EnableArguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// Refuse what is not covered by a warrant, or only report it
+    #[arg(long, value_enum)]
+    mode: Mode,
+    #[command(flatten)]
+    root: RootArgument,
+}
+
+/// Arguments of `hook disable`.
+#[derive(Debug, clap::Args)]
+pub struct DisableArguments {
+    #[command(flatten)]
+    root: RootArgument,
+}
+
+/// Whose apt and dpkg.
+#[derive(Debug, clap::Args)]
+pub struct RootArgument {
+    /// The root that apt and dpkg have their configuration under
+    #[arg(long, default_value = "/", value_name = "FOLDER")]
+    root: PathBuf,
+}
+
 /// Arguments of `network`.
 #[derive(Debug, clap::Args)]
 pub struct NetworkArguments {
@@ -128,6 +167,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Observe(arguments) => run_observe(&arguments),
         Command::Status(arguments) => run_status(&arguments),
         Command::Network(arguments) => run_network(&arguments),
+        Command::Hook(command) => run_hook(&command),
         Command::Config(ConfigCommand::Check(arguments)) => run_check(&arguments),
         Command::AptHook(arguments) => {
             let config = Config::load(&arguments.config.config).map_err(|error| error.to_string());
@@ -294,6 +334,29 @@ fn run_status(arguments: &ShowArguments) -> Result<(), Failure> {
             .as_ref()
             .map_or("open", |settlement| settlement.ending.as_str());
         println!("{} {ending}", execution.change);
+    }
+    Ok(())
+}
+
+fn run_hook(command: &HookCommand) -> Result<(), Failure> {
+    match command {
+        HookCommand::Enable(arguments) => {
+            let program = std::env::current_exe()?;
+            let config = &arguments.config.config;
+            let written = guard::enable(&arguments.root.root, &program, config, arguments.mode)?;
+            for path in written {
+                println!("wrote {}", path.display());
+            }
+        }
+        HookCommand::Disable(arguments) => {
+            let removed = guard::disable(&arguments.root.root)?;
+            if removed.is_empty() {
+                println!("the hooks were not on");
+            }
+            for path in removed {
+                println!("removed {}", path.display());
+            }
+        }
     }
     Ok(())
 }

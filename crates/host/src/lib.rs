@@ -25,6 +25,7 @@ pub mod client;
 pub mod config;
 mod durable;
 pub mod enroll;
+pub mod guard;
 pub mod hook;
 pub mod journal;
 pub mod key;

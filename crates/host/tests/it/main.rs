@@ -19,6 +19,7 @@ mod log;
 mod loop_end_to_end;
 mod misfortunes;
 mod network;
+mod package;
 mod private_lists;
 mod sandboxed;
 mod seen;
