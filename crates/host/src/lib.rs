@@ -33,6 +33,7 @@ pub mod network;
 pub mod observe;
 pub mod prepare;
 pub mod progress;
+mod put_off;
 pub mod sandbox;
 pub mod seen;
 pub mod session;

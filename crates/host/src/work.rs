@@ -17,6 +17,7 @@ use crate::journal::{Journal, JournalError, Record};
 use crate::key::{HostKey, KeyError};
 use crate::observe;
 use crate::progress::Progress;
+use crate::put_off::PutOff;
 use crate::seen::{Seen, SeenError};
 use answer::refusal;
 use countersign_domain::canonical::CanonicalError;
@@ -273,7 +274,10 @@ impl Host {
         let mut summary = Summary::default();
         self.refused_just_now = false;
         self.executor(world, &|_, _| false).recover()?;
+        // It may roll back.
+        let put_off = PutOff::begin();
         summary.executed += self.conclude_seen(world)?;
+        drop(put_off);
         sync(&self.client, &mut self.seen)?;
         let admitted = self.seen.roster().hosts.get(&self.config.host);
         if admitted != Some(&self.key.public_key()) {

@@ -8,6 +8,7 @@ use crate::client::{Caller, Client, Redemption, ToRedeem};
 use crate::durable;
 use crate::journal::JournalError;
 use crate::key::HostKey;
+use crate::put_off::PutOff;
 use crate::seen::SeenError;
 use countersign_domain::lease::Handover;
 use countersign_domain::{ChangeId, Digest, Nonce, PreparedPlan, canonical};
@@ -47,11 +48,13 @@ impl Host {
             Err(redeemed) => return Ok(redeemed),
         };
         let notify = self.notifier(world)?;
+        let put_off = PutOff::begin();
         let receipt = self.executor(world, &notify).execute(
             &granted.permit,
             &granted.handover.warrant,
             &granted.plan,
         );
+        drop(put_off);
         match receipt {
             Ok(receipt) => {
                 world

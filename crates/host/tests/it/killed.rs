@@ -6,6 +6,7 @@ use crate::loop_end_to_end::Deployment;
 use crate::seen::{admitted, authorized, until};
 use countersign_domain::receipt::Ending;
 use countersign_host::journal;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -133,6 +134,56 @@ fn crash_at(moment: &Moment, with_its_children: bool, package: &str, to: &str) -
         "{context}"
     );
     (was.to_owned(), receipt.ending)
+}
+
+/// The health check of the new version says what signals it would not take, waits, and then passes.
+#[test]
+fn an_executor_that_is_asked_to_end_finishes_what_it_has_begun() {
+    let here = admitted(|place| {
+        let said = place.dir.path().join("masks");
+        let script = place.dir.path().join("check");
+        let service = place.sandbox.root().join("usr/lib/cs-web/service");
+        let text = format!(
+            "grep -q 'cs-web 1.1' {} && ! test -e {1} || exit 0\n\
+             grep SigBlk /proc/self/status > {1}.new && mv {1}.new {1} && sleep 2\n",
+            service.display(),
+            said.display()
+        );
+        std::fs::write(&script, text).unwrap();
+        for check in place.config.checks.values_mut() {
+            check.command = Some(vec!["/bin/sh".into(), script.display().to_string()]);
+        }
+    });
+    let change = authorized(&here, &[("cs-web", "1.1")]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign-host"));
+    command
+        .args(["run", "--config"])
+        .arg(here.place.config_path());
+    let mut daemon = command.stderr(Stdio::null()).spawn().unwrap();
+    let masks = here.place.dir.path().join("masks");
+    until("the check runs", || masks.exists());
+    let pid = rustix::process::Pid::from_child(&daemon);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let ended = daemon.wait().unwrap();
+    assert_eq!(ended.signal(), Some(15), "{ended:?}");
+    // It is settled, in the journal at least, and the next start has nothing to mend.
+    let state = journal::read(&here.place.config.state_dir).unwrap();
+    assert_eq!(state.open().count(), 0);
+    assert!(run_once(&here).status.success());
+    let receipt = here.receipt(&change);
+    assert_eq!(receipt.ending, Ending::Succeeded, "{:?}", receipt.notes);
+    assert_eq!(here.place.version("cs-web").as_deref(), Some("1.1"));
+    // What it starts can be asked to end as ever.
+    let masks = std::fs::read_to_string(masks).unwrap();
+    assert_eq!(masks.trim(), "SigBlk:\t0000000000000000");
+    // And so can it itself, where it does nothing.
+    let mut idle = command.spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    let pid = rustix::process::Pid::from_child(&idle);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let asked = Instant::now();
+    idle.wait().unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(3));
 }
 
 const SOON: Duration = Duration::from_millis(0);
