@@ -105,6 +105,8 @@ pub struct EmergencyBundle {
     pub order: EmergencyOrder,
     /// What the host would do.
     pub plan: PreparedPlan,
+    /// The version of the roster that the host goes by: signers state that they looked at it.
+    pub roster_version: u64,
     /// The signatures.
     pub statements: Vec<SignedStatement>,
 }

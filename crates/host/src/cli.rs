@@ -1,6 +1,10 @@
 //! The command line of a host: translates, never decides. stdout is data; what goes on goes to
 //! stderr. Exit codes: 0 done, 1 failed or refused, 2 wrong usage.
 
+mod emergency;
+
+pub use emergency::EmergencyCommand;
+
 use crate::apt::Apt;
 use crate::config::Config;
 use crate::hook::{self, Mode};
@@ -44,6 +48,9 @@ pub enum Command {
     Network(NetworkArguments),
     /// Called by dpkg: let through only what runs under a warrant
     DpkgHook(HookArguments),
+    /// Break the glass: act without the gate on what the pinned quorum has signed
+    #[command(subcommand)]
+    Emergency(EmergencyCommand),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -168,6 +175,7 @@ pub fn run(command: Command) -> ExitCode {
         Command::Status(arguments) => run_status(&arguments),
         Command::Network(arguments) => run_network(&arguments),
         Command::Hook(command) => run_hook(&command),
+        Command::Emergency(command) => emergency::run(&command),
         Command::Config(ConfigCommand::Check(arguments)) => run_check(&arguments),
         Command::AptHook(arguments) => {
             let config = Config::load(&arguments.config.config).map_err(|error| error.to_string());

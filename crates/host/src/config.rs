@@ -138,6 +138,10 @@ pub struct Pins {
     /// Groups whose members must have signed the very change, and how many; empty demands none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub required_humans: Vec<GroupQuorum>,
+    /// Who may break the glass: groups and how many of each have to sign an emergency order, for this
+    /// host to act without the gate. Empty: nobody may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub emergency: Vec<GroupQuorum>,
     /// Witnesses that must have cosigned the checkpoint, besides what the roster demands.
     #[serde(default)]
     pub witness_quorum: u32,
@@ -296,6 +300,12 @@ impl Config {
         {
             return wrong(
                 "pins.required_humans",
+                "a quorum of 0 demands nothing; leave the group out",
+            );
+        }
+        if self.pins.emergency.iter().any(|need| need.quorum == 0) {
+            return wrong(
+                "pins.emergency",
                 "a quorum of 0 demands nothing; leave the group out",
             );
         }

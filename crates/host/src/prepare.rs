@@ -10,9 +10,10 @@ use crate::config::Config;
 use crate::observe::is_security;
 use crate::words::within;
 use countersign_domain::canonical::CanonicalError;
+use countersign_domain::id::CheckName;
 use countersign_domain::plan::{PlanError, Reverse, RollbackSource, Step, TRANSITIONS_MAX};
-use countersign_domain::proposal::RemediationPath;
-use countersign_domain::{Digest, PreparedPlan, Proposal, Timestamp, Transition};
+use countersign_domain::proposal::{PackageRequest, RemediationPath};
+use countersign_domain::{Digest, EmergencyOrder, PreparedPlan, Proposal, Timestamp, Transition};
 use countersign_verify::plan::NOTE_BYTES_MAX;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -68,8 +69,52 @@ pub fn prepare(
     if proposal.path != RemediationPath::Patch {
         return Err(PrepareError::Path(proposal.path.as_str()));
     }
+    let answered = Answered {
+        packages: &proposal.packages,
+        checks: &proposal.checks,
+        digest: *proposal_digest,
+    };
+    let plan = plan(config, apt, &answered, now)?;
+    plan.check(proposal, proposal_digest)?;
+    Ok(plan)
+}
+
+/// Prepares an emergency order of this host's own.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_emergency(
+    config: &Config,
+    apt: &Apt,
+    order: &EmergencyOrder,
+    now: Timestamp,
+) -> Result<PreparedPlan, PrepareError> {
+    let digest = order.digest()?;
+    let answered = Answered {
+        packages: &order.packages,
+        checks: &[],
+        digest,
+    };
+    let plan = plan(config, apt, &answered, now)?;
+    plan.check_emergency(order, &digest)?;
+    Ok(plan)
+}
+
+/// What a plan answers.
+struct Answered<'a> {
+    packages: &'a [PackageRequest],
+    checks: &'a [CheckName],
+    digest: Digest,
+}
+
+fn plan(
+    config: &Config,
+    apt: &Apt,
+    answered: &Answered<'_>,
+    now: Timestamp,
+) -> Result<PreparedPlan, PrepareError> {
     let installed = apt.installed()?;
-    let wanted: Vec<Spec> = proposal
+    let wanted: Vec<Spec> = answered
         .packages
         .iter()
         .map(|request| Spec {
@@ -94,20 +139,18 @@ pub fn prepare(
         return Err(PrepareError::TooMany(actions.len()));
     }
     let steps = steps(apt, config, &actions, &wanted)?;
-    let plan = PreparedPlan {
+    Ok(PreparedPlan {
         v: 1,
         deployment: config.deployment.clone(),
         host: config.host.clone(),
-        proposal: *proposal_digest,
+        proposal: answered.digest,
         prepared_at: now,
         expires_at: now.plus_seconds(i64::from(config.plan_seconds)),
-        checks: checks(config, proposal, &steps)?,
+        checks: checks(config, answered.checks, &steps)?,
         definitions: config.definitions()?,
         limits: limits(config, &steps),
         steps,
-    };
-    plan.check(proposal, proposal_digest)?;
-    Ok(plan)
+    })
 }
 
 fn steps(
@@ -202,25 +245,20 @@ fn steps(
     Ok(steps)
 }
 
-/// Those that the proposal names and those that this host demands for what changes.
+/// Those that are asked for and those that this host demands for what changes.
 fn checks(
     config: &Config,
-    proposal: &Proposal,
+    asked: &[CheckName],
     steps: &[Step],
-) -> Result<Vec<countersign_domain::id::CheckName>, PrepareError> {
-    if let Some(missing) = proposal
-        .checks
-        .iter()
-        .find(|name| !config.checks.contains_key(*name))
-    {
+) -> Result<Vec<CheckName>, PrepareError> {
+    if let Some(missing) = asked.iter().find(|name| !config.checks.contains_key(*name)) {
         return Err(PrepareError::Check(missing.to_string()));
     }
     let names: Vec<&str> = steps
         .iter()
         .map(|step| step.transition.name.as_str())
         .collect();
-    let all: BTreeSet<_> = proposal
-        .checks
+    let all: BTreeSet<_> = asked
         .iter()
         .chain(check::demanded(config, &names))
         .cloned()

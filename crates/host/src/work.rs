@@ -4,6 +4,7 @@
 
 mod answer;
 mod asked;
+pub mod emergency;
 mod planning;
 mod redeem;
 mod settle;

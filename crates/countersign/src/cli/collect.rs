@@ -73,6 +73,23 @@ pub struct Collected {
     pub statements: Vec<SignedStatement>,
 }
 
+/// Writes a file that people pass on, replacing it.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn replace<T: Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| Failure::refused(error.to_string()))?;
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(format!("{text}\n").as_bytes()))
+        .map_err(|error| Failure::file(path, &error))
+}
+
 impl Matter {
     /// What each signer states.
     ///
@@ -243,16 +260,7 @@ impl Collected {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(self)
-            .map_err(|error| Failure::refused(error.to_string()))?;
-        File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)
-            .and_then(|mut file| file.write_all(format!("{text}\n").as_bytes()))
-            .map_err(|error| Failure::file(path, &error))
+        replace(path, self)
     }
 
     /// Takes the signatures of another file about the same matter.

@@ -248,7 +248,8 @@ pub fn effect(proven: &Proven, ran: bool) -> String {
     lines.join("\n")
 }
 
-fn step(step: &countersign_domain::plan::Step) -> String {
+/// One step of a plan, as a line.
+pub(super) fn step(step: &countersign_domain::plan::Step) -> String {
     let transition = &step.transition;
     let version = |version: &Option<countersign_domain::Version>| {
         version

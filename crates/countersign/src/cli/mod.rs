@@ -7,6 +7,7 @@ mod change;
 mod collect;
 mod context;
 mod decide;
+mod emergency;
 mod failure;
 mod feed;
 mod halt;
@@ -109,6 +110,9 @@ enum Command {
     Halt(halt::HaltArguments),
     /// Let what was halted go on
     Resume(halt::ResumeArguments),
+    /// Break-glass: sign what a host may do without the gate
+    #[command(subcommand)]
+    Emergency(emergency::EmergencyCommand),
     /// People, keys, groups, agents and hosts
     #[command(subcommand)]
     Roster(roster::RosterCommand),
@@ -181,6 +185,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Review(command) => review::run(context, command)?,
         Command::Halt(arguments) => halt::halt(context, arguments)?,
         Command::Resume(arguments) => halt::resume(context, arguments)?,
+        Command::Emergency(command) => emergency::run(context, command)?,
         Command::Roster(command) => roster::run(context, command)?,
         Command::Statement(command) => statement::run(context, command)?,
         Command::Agent(command) => return agent::run(context, command),

@@ -28,6 +28,21 @@ pub fn show_and_sign(
     } else {
         USABLE_SECONDS
     };
+    show_and_sign_for(context, signer, subject, details, seconds, now)
+}
+
+/// The same, for a statement that can be handed in for so many seconds.
+///
+/// # Errors
+/// As [`show_and_sign`].
+pub fn show_and_sign_for(
+    context: &Context,
+    signer: &Signer<'_>,
+    subject: Subject,
+    details: &str,
+    seconds: i64,
+    now: Timestamp,
+) -> Result<SignedStatement, Failure> {
     let statement = signer.statement(subject, now, seconds);
     // What is shown is read back from the bytes that are signed.
     let bytes = canonical::to_bytes(&statement)?;

@@ -69,6 +69,7 @@ impl HostProcess {
                 tier: machine.tier,
                 trial: true,
                 required_humans: Vec::new(),
+                emergency: Vec::new(),
                 witness_quorum: 0,
                 offline_start: false,
                 lease_seconds_max: 60,

@@ -3,7 +3,9 @@
 //! the installer. What it says in the end rests on inspection, never on an exit code (invariant 10).
 
 mod document;
+mod emergency;
 mod inspection;
+mod leave;
 mod precondition;
 mod recover;
 mod seen;
@@ -24,6 +26,7 @@ use countersign_domain::receipt::{Ending, StartNotice};
 use countersign_domain::{ChangeId, Digest, HostId, PreparedPlan, Receipt, Timestamp, Transition};
 use countersign_verify::handover::Permit;
 use inspection::Inspection;
+use leave::Leave;
 
 /// The action that a warrant must permit.
 pub const ACTION: &str = "package.transition";
@@ -85,12 +88,12 @@ struct Outcome {
     notes: Vec<String>,
 }
 
-/// What became of a permit at the last moment.
+/// What became of a leave at the last moment.
 enum Begun {
     /// Intent is durable, since this time.
     Since(Timestamp),
-    /// It was settled as never started.
-    Never(Box<Receipt>),
+    /// Nothing is recorded, for these reasons.
+    Not(Vec<String>),
 }
 
 /// Both directions of a plan, the way back as far as there is one.
@@ -124,13 +127,22 @@ impl Executor<'_> {
         plan: &PreparedPlan,
     ) -> Result<Receipt, ActError> {
         let session = Session::current().map_err(ActError::Session)?;
-        let started_at = match self.begin(permit, warrant_jws, plan, session, Runner::Host)? {
-            Begun::Since(started_at) => started_at,
-            Begun::Never(receipt) => return Ok(*receipt),
-        };
+        let leave = Leave::by_warrant(permit, warrant_jws);
+        match self.begin(&leave, plan, session, Runner::Host)? {
+            Begun::Since(started_at) => self.act_and_settle(&leave, plan, started_at),
+            Begun::Not(reasons) => self.never_started(&leave, reasons),
+        }
+    }
+
+    fn act_and_settle(
+        &mut self,
+        leave: &Leave<'_>,
+        plan: &PreparedPlan,
+        started_at: Timestamp,
+    ) -> Result<Receipt, ActError> {
         let settling = Settling {
-            change: &permit.warrant().txn,
-            warrant: *permit.warrant().digest(),
+            change: leave.change,
+            warrant: leave.spends,
             started_at: Some(started_at),
         };
         let (transitions, reverse) = directions(plan);
@@ -138,52 +150,57 @@ impl Executor<'_> {
         self.settle(&settling, outcome)
     }
 
+    fn never_started(
+        &mut self,
+        leave: &Leave<'_>,
+        reasons: Vec<String>,
+    ) -> Result<Receipt, ActError> {
+        let settling = Settling {
+            change: leave.change,
+            warrant: leave.spends,
+            started_at: None,
+        };
+        let outcome = Outcome {
+            ending: Ending::NeverStarted,
+            in_place: Vec::new(),
+            health: Vec::new(),
+            notes: reasons,
+        };
+        self.settle(&settling, outcome)
+    }
+
     /// Everything before the effect: checks once more, then journals intent for `session` and tells
     /// the gate.
     fn begin(
         &mut self,
-        permit: &Permit,
-        warrant_jws: &str,
+        leave: &Leave<'_>,
         plan: &PreparedPlan,
         session: Session,
         runner: Runner,
     ) -> Result<Begun, ActError> {
-        let warrant = permit.warrant();
-        let settling = Settling {
-            change: &warrant.txn,
-            warrant: *warrant.digest(),
-            started_at: None,
-        };
         let (transitions, reverse) = directions(plan);
-        if self.journal.state().get(&settling.warrant).is_some()
-            || self.journal.state().knows_jti(&warrant.jti)
+        if self.journal.state().get(&leave.spends).is_some()
+            || self.journal.state().knows_jti(leave.jti)
         {
-            let used = crate::journal::StateError::Used(settling.warrant);
+            let used = crate::journal::StateError::Used(leave.spends);
             return Err(JournalError::from(used).into());
         }
-        let mut reasons = self.reasons_not_to_start(permit, plan, &transitions, &reverse)?;
+        let mut reasons = self.reasons_not_to_start(leave, plan, &transitions, &reverse)?;
         // INVARIANT (a human can stop it at any moment): hashing and rehearsing took time, in which
         // somebody may have.
         if reasons.is_empty() {
             let now = (self.clock)();
-            if now > permit.start_before() {
+            if now > leave.start_before {
                 reasons.push("the gate's answer is too old to start on; propose it again".into());
-            } else if now.unix_seconds() >= warrant.exp {
-                reasons.push("the warrant has expired meanwhile; propose it again".into());
+            } else if now >= leave.expires_at {
+                reasons.push(format!("{} meanwhile; propose it again", leave.expired()));
             }
         }
         if !reasons.is_empty() {
             for reason in &reasons {
                 self.progress.line(format!("not started: {reason}"));
             }
-            let outcome = Outcome {
-                ending: Ending::NeverStarted,
-                in_place: Vec::new(),
-                health: Vec::new(),
-                notes: reasons,
-            };
-            let receipt = self.settle(&settling, outcome)?;
-            return Ok(Begun::Never(Box::new(receipt)));
+            return Ok(Begun::Not(reasons));
         }
         let started_at = (self.clock)();
         let notice = self.key.sign(
@@ -192,29 +209,30 @@ impl Executor<'_> {
                 v: 1,
                 deployment: self.config.deployment.clone(),
                 host: self.config.host.clone(),
-                change: settling.change.clone(),
-                warrant: settling.warrant,
+                change: leave.change.clone(),
+                warrant: leave.spends,
                 started_at,
             },
         )?;
         // INVARIANT (intent before effect, one spend): both are durable before anything happens.
         self.journal.append(Record::Intent {
             at: started_at,
-            warrant: settling.warrant,
-            jti: warrant.jti.clone(),
-            change: settling.change.clone(),
-            plan: warrant.details().plan_digest,
-            jws: warrant_jws.to_owned(),
+            warrant: leave.spends,
+            jti: leave.jti.clone(),
+            change: leave.change.clone(),
+            plan: leave.plan,
+            jws: leave.jws.to_owned(),
             forward: transitions,
             reverse,
             session,
-            until: (runner == Runner::Seen).then(|| Timestamp::from_unix_seconds(warrant.exp)),
+            until: (runner == Runner::Seen).then_some(leave.expires_at),
+            emergency: leave.emergency,
             runner,
             notice: notice.clone(),
         })?;
-        if (self.notify)(settling.change, &notice) {
+        if leave.emergency.is_none() && (self.notify)(leave.change, &notice) {
             self.journal.append(Record::NoticeDelivered {
-                warrant: settling.warrant,
+                warrant: leave.spends,
             })?;
         }
         Ok(Begun::Since(started_at))

@@ -1,40 +1,36 @@
 //! What is checked once more at the last moment, after the gate's word and before intent: the plan,
 //! the time, the artifacts' bytes, what is installed, what apt would do.
 
-use super::{ACTION, ActError, Executor};
+use super::leave::Leave;
+use super::{ActError, Executor};
 use countersign_domain::{ChangeId, PreparedPlan, Transition, canonical};
-use countersign_verify::handover::Permit;
 
 impl Executor<'_> {
     /// Everything that can be known before anything happens. Empty means go.
     pub(super) fn reasons_not_to_start(
         &self,
-        permit: &Permit,
+        leave: &Leave<'_>,
         plan: &PreparedPlan,
         transitions: &[Transition],
         reverse: &[Transition],
     ) -> Result<Vec<String>, ActError> {
-        let warrant = permit.warrant();
         let now = (self.clock)();
         let plan_digest = canonical::digest(plan)?;
         let checks: [(bool, &str); 8] = [
+            (plan_digest == leave.plan, "the warrant is for another plan"),
             (
-                plan_digest == warrant.details().plan_digest,
-                "the warrant is for another plan",
-            ),
-            (
-                ChangeId::from_proposal(&plan.proposal) == warrant.txn,
+                ChangeId::from_proposal(&plan.proposal) == *leave.change,
                 "this host's plan is for another proposal than the warrant's change",
             ),
             (
-                plan.host == self.config.host && warrant.aud == self.config.host,
+                plan.host == self.config.host && *leave.host == self.config.host,
                 "the warrant is for another host",
             ),
             (
-                warrant.permits(ACTION),
+                leave.permits_packages,
                 "the warrant does not permit package transitions",
             ),
-            (now.unix_seconds() < warrant.exp, "the warrant has expired"),
+            (now < leave.expires_at, leave.expired()),
             (now < plan.expires_at, "the plan has expired; prepare again"),
             (
                 self.config.apt.execute,

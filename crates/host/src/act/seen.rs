@@ -2,6 +2,7 @@
 //! step at a time as the hook asks, concluded here when their session has ended, by the same
 //! inspection, health checks and way back as this host's own. Asking and answering is in `asked`.
 
+use super::leave::Leave;
 use super::{ActError, Begun, Executor, Settling};
 use crate::check;
 use crate::journal::{Execution, Phase, Runner};
@@ -24,9 +25,10 @@ impl Executor<'_> {
         plan: &PreparedPlan,
         session: Session,
     ) -> Result<Option<Receipt>, ActError> {
-        match self.begin(permit, warrant_jws, plan, session, Runner::Seen)? {
+        let leave = Leave::by_warrant(permit, warrant_jws);
+        match self.begin(&leave, plan, session, Runner::Seen)? {
             Begun::Since(_) => Ok(None),
-            Begun::Never(receipt) => Ok(Some(*receipt)),
+            Begun::Not(reasons) => Ok(Some(self.never_started(&leave, reasons)?)),
         }
     }
 

@@ -97,6 +97,7 @@ fn scene(session: Session, phase: Option<Phase>) -> Scene {
         session,
         runner: Runner::Host,
         until: None,
+        emergency: None,
         notice: String::new(),
     };
     journal.append(intent).unwrap();

@@ -35,6 +35,8 @@ impl Runner {
 }
 
 /// One record. A warrant is named by the digest of its JWS.
+// One is held at a time.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Record {
@@ -65,6 +67,11 @@ pub enum Record {
         /// package tool takes its steps one by one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
+        /// Where the glass was broken: the digest of the bundle that the quorum signed, which is kept
+        /// beside the journal. The order's digest then stands in the place of the warrant's, and its
+        /// nonce in that of the id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        emergency: Option<Digest>,
         /// The signed start notice (compact JWS).
         notice: String,
     },

@@ -55,6 +55,8 @@ pub struct Intended {
     pub runner: Runner,
     /// No further step is begun after this.
     pub until: Option<Timestamp>,
+    /// Where the glass was broken: the bundle that was signed.
+    pub emergency: Option<Digest>,
     /// The signed start notice.
     pub notice: String,
     /// True when the gate has it.
@@ -109,12 +111,22 @@ pub struct Execution {
     pub settlement: Option<Settlement>,
 }
 
+impl Execution {
+    /// True when it was acted on because the glass was broken, not on a warrant.
+    #[must_use]
+    pub fn is_emergency(&self) -> bool {
+        self.intended
+            .as_ref()
+            .is_some_and(|intended| intended.emergency.is_some())
+    }
+}
+
 /// The fold of the journal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     executions: BTreeMap<Digest, Execution>,
     jtis: BTreeSet<Nonce>,
-    begun: Option<u64>,
+    begun: Option<(Timestamp, u64)>,
 }
 
 impl State {
@@ -145,7 +157,15 @@ impl State {
     /// it began: an earlier journal was lost. Warrants of that time may have been used (invariant 4).
     #[must_use]
     pub fn blind_before(&self) -> Option<u64> {
-        self.begun.filter(|log_size| *log_size > 0)
+        self.begun
+            .map(|(_, log_size)| log_size)
+            .filter(|log_size| *log_size > 0)
+    }
+
+    /// When this journal began; none before it has. Of what was spent earlier it knows nothing.
+    #[must_use]
+    pub fn begun_at(&self) -> Option<Timestamp> {
+        self.begun.map(|(at, _)| at)
     }
 
     /// Those whose receipt the gate does not have yet, and has not refused for good.
@@ -298,6 +318,7 @@ impl State {
                 session,
                 runner,
                 until,
+                emergency,
                 notice,
             } => {
                 self.jtis.insert(jti);
@@ -309,6 +330,7 @@ impl State {
                     session,
                     runner,
                     until,
+                    emergency,
                     notice,
                     notice_delivered: false,
                     spent: None,
@@ -383,7 +405,7 @@ impl State {
                     settlement.refused = Some(why);
                 }
             }
-            Record::Begun { log_size, .. } => self.begun = Some(log_size),
+            Record::Begun { at, log_size } => self.begun = Some((at, log_size)),
             Record::TornTailRemoved { .. } => {}
         }
         Ok(())

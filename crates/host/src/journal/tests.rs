@@ -44,6 +44,7 @@ fn intent(n: u8) -> Record {
         session: crate::session::Session::current().unwrap(),
         runner: Runner::Host,
         until: None,
+        emergency: None,
         notice: "n".into(),
     }
 }

@@ -291,6 +291,21 @@ impl Sandbox {
         })
     }
 
+    /// Puts an older version back, as somebody without a warrant would.
+    ///
+    /// # Errors
+    /// When apt-get cannot be run.
+    pub fn plain_downgrade(&self, argument: &str) -> Result<PlainRun, SandboxError> {
+        let ended = self
+            .apt_get()
+            .args(["-y", "-q", "--allow-downgrades", "install", "--", argument])
+            .end()?;
+        Ok(PlainRun {
+            exit_code: ended.status.code(),
+            said: ended.complaint(),
+        })
+    }
+
     fn find(&self, name: &str, version: &str) -> Option<&Built> {
         self.built
             .iter()

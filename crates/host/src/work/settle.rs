@@ -103,7 +103,13 @@ impl Host {
 
     /// Hands over notices and receipts that the gate does not have yet, in that order.
     pub(super) fn deliver(&mut self, world: World<'_>) -> Result<(), WorkError> {
-        let waiting: Vec<_> = self.journal.state().undelivered().cloned().collect();
+        let waiting: Vec<_> = self
+            .journal
+            .state()
+            .undelivered()
+            .filter(|one| !one.is_emergency())
+            .cloned()
+            .collect();
         for execution in waiting {
             let caller = self.caller(world);
             if let Some(intended) = &execution.intended

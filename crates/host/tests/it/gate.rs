@@ -127,7 +127,12 @@ fn signed_change(change: &RosterChange) -> SignedRosterChange {
 }
 
 fn ssh() -> ssh_key::PrivateKey {
-    let seed = Digest::of(b"ssh maria");
+    person("maria")
+}
+
+/// The SSH key of a named human.
+pub fn person(name: &str) -> ssh_key::PrivateKey {
+    let seed = Digest::of(format!("ssh {name}").as_bytes());
     ssh_key::private::Ed25519Keypair::from_seed(seed.as_bytes()).into()
 }
 
@@ -217,6 +222,15 @@ impl Gate {
 
     /// Admits the host's key by a signed roster change.
     pub fn admit(&self, public_key: &str) {
+        let host = self.state().host.clone();
+        self.change_roster(vec![Operation::SetHost {
+            host,
+            public_key: public_key.to_owned(),
+        }]);
+    }
+
+    /// Changes the roster, signed by who may.
+    pub fn change_roster(&self, operations: Vec<Operation>) {
         let mut state = self.state();
         let previous = Digest::of(state.roster.last().unwrap().change.as_bytes());
         let change = RosterChange {
@@ -226,10 +240,7 @@ impl Gate {
             version: state.roster.len() as u64 + 1,
             previous: Some(previous),
             at: state.now,
-            operations: vec![Operation::SetHost {
-                host: state.host.clone(),
-                public_key: public_key.to_owned(),
-            }],
+            operations,
         };
         state.roster.push(signed_change(&change));
     }

@@ -347,6 +347,7 @@ pub fn crash(here: &Deployment, change: &ChangeId) {
         },
         runner: Runner::Host,
         until: None,
+        emergency: None,
         notice: "notice".into(),
     };
     journal.append(intent).unwrap();

@@ -12,6 +12,7 @@ mod command_line;
 mod dependencies;
 mod dpkg;
 mod edges;
+mod emergency;
 mod gate;
 mod http;
 mod killed;

@@ -47,6 +47,7 @@ pub fn place() -> Place {
             tier: Tier::LOWEST,
             trial: true,
             required_humans: Vec::new(),
+            emergency: Vec::new(),
             witness_quorum: 0,
             offline_start: false,
             lease_seconds_max: 60,

@@ -93,6 +93,7 @@ fn bundle(signers: &[&str]) -> EmergencyBundle {
     let mut bundle = EmergencyBundle {
         plan: plan(&order),
         order,
+        roster_version: 1,
         statements: Vec::new(),
     };
     sign(&mut bundle, signers);
