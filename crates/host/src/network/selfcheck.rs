@@ -164,6 +164,17 @@ fn acts<'a>(own: &'a Path, elsewhere: &'a std::net::SocketAddr) -> Vec<Act<'a>> 
             Box::new(move || run("/bin/true")),
         ),
         (
+            "become another program",
+            Must::Fail,
+            Box::new(move || {
+                // Not there, so that nothing comes of it: that answer means that the call was let through.
+                match nix::unistd::execv::<&std::ffi::CStr>(c"/nonexistent", &[]) {
+                    Err(nix::errno::Errno::ENOENT) => Ok(()),
+                    Err(error) => Err(error.into()),
+                }
+            }),
+        ),
+        (
             "listen for TCP",
             Must::Fail,
             Box::new(move || TcpListener::bind("127.0.0.1:0").map(drop)),

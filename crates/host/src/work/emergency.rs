@@ -8,6 +8,7 @@ use crate::apt::AptError;
 use crate::durable;
 use crate::journal::{JournalError, StateError};
 use crate::prepare::{self, PrepareError};
+use crate::put_off::PutOff;
 use countersign_domain::canonical::CanonicalError;
 use countersign_domain::emergency::{EMERGENCY_BYTES_MAX, EmergencyBundle, OrderError};
 use countersign_domain::proposal::PackageRequest;
@@ -292,6 +293,7 @@ impl Host {
         let bytes = canonical::to_bytes(bundle)?;
         let kept = Digest::of(&bytes);
         keep(&self.bundle_path(&kept), &bytes)?;
+        let _put_off = PutOff::begin();
         self.executor(world, &|_, _| false)
             .execute_emergency(&permit, kept, &plan)?
             .map_err(EmergencyError::NotStarted)

@@ -186,6 +186,7 @@ fn inside_the_sandbox_nothing_can_be_read_written_or_run() {
         "make a folder",
         "change a file's mode",
         "run a program",
+        "become another program",
         "listen for TCP",
         "listen for UDP",
         "change its user",
