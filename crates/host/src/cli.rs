@@ -36,7 +36,7 @@ pub enum Command {
     /// Observe, prepare, redeem and act, until stopped
     Run(RunArguments),
     /// Say what upgrades are pending here, changing nothing
-    Observe(ShowArguments),
+    Observe(ObserveArguments),
     /// Say what this host has done and what is open
     Status(ShowArguments),
     /// Called by apt: let through only what a warrant covers
@@ -77,6 +77,17 @@ pub struct RunArguments {
     /// Observe and prepare, but redeem nothing: what is authorized is left for a later run
     #[arg(long)]
     prepare_only: bool,
+}
+
+/// Arguments of `observe`.
+#[derive(Debug, clap::Args)]
+pub struct ObserveArguments {
+    #[command(flatten)]
+    show: ShowArguments,
+    /// Hand it in at the gate, with what is installed and the transitions in dpkg's log since the
+    /// last time. (`run` does so by itself.)
+    #[arg(long, conflicts_with = "json")]
+    send: bool,
 }
 
 /// Arguments of `observe` and `status`.
@@ -271,8 +282,22 @@ fn run_loop(arguments: &RunArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn run_observe(arguments: &ShowArguments) -> Result<(), Failure> {
-    let config = Config::load(&arguments.config.config)?;
+fn run_observe(arguments: &ObserveArguments) -> Result<(), Failure> {
+    let config = Config::load(&arguments.show.config.config)?;
+    if arguments.send {
+        let world = World {
+            clock: &now,
+            progress: Progress::new(&tell),
+        };
+        let taken = Host::open(config, world)?.observe_once(world)?;
+        return if taken {
+            eprintln!("handed in");
+            Ok(())
+        } else {
+            Err("the gate did not take the observation".into())
+        };
+    }
+    let arguments = &arguments.show;
     let mut apt = Apt::open(&config.apt, &config.state_dir)?;
     let observation = observe::observe(&config, &mut apt, now(), Progress::new(&tell))?;
     if arguments.json {

@@ -213,6 +213,16 @@ impl Client {
         self.notify(Endpoint::Observations { host }, caller, &body)
     }
 
+    /// Hands in a signed report of this host's packages.
+    ///
+    /// # Errors
+    /// When the gate does not take it.
+    pub fn packages_reported(&self, caller: Caller<'_>, report: &str) -> Result<(), ClientError> {
+        let host = caller.key.host().clone();
+        let body = serde_json::json!({ "report": report });
+        self.notify(Endpoint::Packages { host }, caller, &body)
+    }
+
     /// What there is to do.
     ///
     /// # Errors

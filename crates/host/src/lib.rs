@@ -37,7 +37,9 @@ mod put_off;
 pub mod sandbox;
 pub mod seen;
 pub mod session;
+mod transitions;
 mod words;
+
 pub mod work;
 
 pub use cli::{Command, run};

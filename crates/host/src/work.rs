@@ -5,6 +5,7 @@
 mod answer;
 mod asked;
 pub mod emergency;
+mod packages;
 mod planning;
 mod redeem;
 mod settle;
@@ -20,6 +21,7 @@ use crate::observe;
 use crate::progress::Progress;
 use crate::put_off::PutOff;
 use crate::seen::{Seen, SeenError};
+use crate::transitions::{ReportError, Reports};
 use answer::refusal;
 use countersign_domain::canonical::CanonicalError;
 use countersign_domain::jws::OBSERVATION_TYP;
@@ -66,6 +68,9 @@ pub enum WorkError {
     /// Acting.
     #[error(transparent)]
     Act(#[from] ActError),
+    /// The report of packages.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// A plan.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
@@ -114,6 +119,9 @@ pub struct Host {
     seen: Seen,
     client: Client,
     observed_at: Option<Timestamp>,
+    reports: Reports,
+    /// What dpkg's log looked like when it was reported last in this run.
+    log_mark: Option<(u64, u64)>,
     /// Changes that were refused in this run, and why.
     refused: BTreeMap<ChangeId, String>,
     /// Proposals to which the gate takes no answer in this run.
@@ -172,6 +180,7 @@ impl Host {
         let key = HostKey::load(&config.key_path(), config.host.clone())?;
         let apt = Apt::open(&config.apt, &config.state_dir)?;
         let journal = Journal::open(&config.state_dir, (world.clock)())?;
+        let reports = Reports::load(&config.state_dir)?;
         let client = Client::of(&config)?;
         let mut host = Self {
             config,
@@ -181,6 +190,8 @@ impl Host {
             seen,
             client,
             observed_at: None,
+            reports,
+            log_mark: None,
             refused: BTreeMap::new(),
             unanswerable: BTreeSet::new(),
             told: BTreeMap::new(),
@@ -294,6 +305,9 @@ impl Host {
         self.deliver(world)?;
         if self.observation_due(world) {
             summary.observed = usize::from(self.observe(world)?);
+            self.report_packages(world)?;
+        } else if self.packages_due() {
+            self.report_packages(world)?;
         }
         let work = self.client.work(self.caller(world))?;
         let planner = self.planner(work.prepare.len())?;
@@ -361,6 +375,16 @@ impl Host {
             world.progress.line(format!("`{change}`: {text}"));
             self.told.insert(change.clone(), text);
         }
+    }
+
+    /// Observes and reports packages, and does nothing else; whether the gate took the observation.
+    ///
+    /// # Errors
+    /// When something cannot be read, or the gate does not answer.
+    pub fn observe_once(&mut self, world: World<'_>) -> Result<bool, WorkError> {
+        let observed = self.observe(world)?;
+        self.report_packages(world)?;
+        Ok(observed)
     }
 
     fn observation_due(&self, world: World<'_>) -> bool {

@@ -4,7 +4,7 @@
 use super::access::FromHost;
 use super::body::{Body, Part};
 use super::wire::{
-    ObservationBody, PlanBody, ReceiptBody, RedemptionBody, StartedBody, StateAnswer,
+    ObservationBody, PackagesBody, PlanBody, ReceiptBody, RedemptionBody, StartedBody, StateAnswer,
     UnpreparedBody, Work,
 };
 use super::{App, Problem, heavy};
@@ -37,6 +37,19 @@ pub(super) async fn observe(
     let host = itself(caller, &host)?;
     app.gate()
         .observed(&host, body.observation, app.now())
+        .await?;
+    Ok((StatusCode::CREATED, Json(json!({}))))
+}
+
+pub(super) async fn packages(
+    State(app): State<App>,
+    FromHost(caller): FromHost,
+    Part(host): Part<HostId>,
+    Body(body): Body<PackagesBody>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let host = itself(caller, &host)?;
+    app.gate()
+        .packages_reported(&host, body.report, app.now())
         .await?;
     Ok((StatusCode::CREATED, Json(json!({}))))
 }

@@ -12,6 +12,7 @@ mod page;
 mod problem;
 mod reading;
 mod routes;
+mod unwarranted;
 pub mod wire;
 
 pub use access::Access;

@@ -2,7 +2,7 @@
 //! test walks the table, so an endpoint without a check cannot be added unnoticed.
 
 use super::access::{Access, check};
-use super::{App, Problem, agents, hosts, humans, logs, operator, page, reading};
+use super::{App, Problem, agents, hosts, humans, logs, operator, page, reading, unwarranted};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -74,6 +74,18 @@ pub fn routes() -> Vec<Route> {
         read("/api/v1/halts", Reader, get(reading::halts)),
         read("/api/v1/alarms", Operator, get(reading::alarms)),
         read("/api/v1/feeds", Operator, get(reading::feeds)),
+        read("/api/v1/unwarranted", Operator, get(unwarranted::list)),
+        read(
+            "/api/v1/unwarranted/{finding}",
+            Operator,
+            get(unwarranted::one),
+        ),
+        write(
+            "/api/v1/unwarranted/{finding}/reviews",
+            Signature,
+            MEDIUM,
+            post(unwarranted::review),
+        ),
         read("/api/v1/changes", Reader, get(agents::changes)),
         read("/api/v1/changes/{change}", Reader, get(agents::change)),
         read(
@@ -99,6 +111,12 @@ pub fn routes() -> Vec<Route> {
             Host,
             OBSERVATION,
             post(hosts::observe),
+        ),
+        write(
+            "/api/v1/hosts/{host}/packages",
+            Host,
+            OBSERVATION,
+            post(hosts::packages),
         ),
         read("/api/v1/hosts/{host}/work", Host, get(hosts::work)),
         read("/api/v1/work", Host, get(hosts::my_work)),

@@ -14,7 +14,7 @@ use countersign_domain::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-pub use countersign_gate::state::AlarmRecord;
+pub use countersign_gate::state::{AlarmRecord, UnwarrantedRecord};
 pub use countersign_gate::view::{ChangeView, Halts, Work};
 
 /// The deployment, for anybody.
@@ -62,6 +62,14 @@ pub struct People {
 pub struct ObservationBody {
     /// As signed (compact JWS).
     pub observation: String,
+}
+
+/// A host's report of its packages.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackagesBody {
+    /// As signed (compact JWS).
+    pub report: String,
 }
 
 /// A host's plan.
@@ -356,6 +364,22 @@ pub struct FeedView {
 pub struct Alarms {
     /// One page.
     pub alarms: Vec<AlarmRecord>,
+}
+
+/// Transitions that no warrant covers, newest first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Unwarranted {
+    /// The newest, at most a thousand.
+    pub unwarranted: Vec<UnwarrantedRecord>,
+}
+
+/// One of them, with the entry that found it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UnwarrantedView {
+    /// Where it stands.
+    pub record: UnwarrantedRecord,
+    /// The entry's canonical bytes: what a review signs the digest of.
+    pub entry: String,
 }
 
 /// Feeds that were imported.

@@ -15,6 +15,7 @@ mod init;
 mod inventory;
 mod log;
 mod policy;
+mod reconcile;
 mod render;
 mod review;
 mod roster;
@@ -106,6 +107,8 @@ enum Command {
     /// Review what ran by itself
     #[command(subcommand)]
     Review(review::ReviewCommand),
+    /// What changed on hosts without a warrant; exit code 1 while a human has to look at any of it
+    Reconcile(reconcile::ReconcileArguments),
     /// Stop everything, or one agent, rule or environment
     Halt(halt::HaltArguments),
     /// Let what was halted go on
@@ -183,6 +186,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Approve(arguments) => decide::approve(context, &arguments)?,
         Command::Refuse(arguments) => decide::refuse(context, &arguments)?,
         Command::Review(command) => review::run(context, command)?,
+        Command::Reconcile(arguments) => return reconcile::run(context, arguments),
         Command::Halt(arguments) => halt::halt(context, arguments)?,
         Command::Resume(arguments) => halt::resume(context, arguments)?,
         Command::Emergency(command) => emergency::run(context, command)?,

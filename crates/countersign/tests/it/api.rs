@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 fn filled(path: &str) -> String {
     path.replace("{change}", "chg-0000000000000000")
         .replace("{host}", "web-1")
+        .replace("{finding}", "0")
         .replace("{log}", "authorizations")
         .replace("{*tile}", "0/000.p/1")
 }
@@ -27,6 +28,12 @@ const MATRIX: &[(&str, Access)] = &[
     ("GET /api/v1/halts", Access::Reader),
     ("GET /api/v1/alarms", Access::Operator),
     ("GET /api/v1/feeds", Access::Operator),
+    ("GET /api/v1/unwarranted", Access::Operator),
+    ("GET /api/v1/unwarranted/{finding}", Access::Operator),
+    (
+        "POST /api/v1/unwarranted/{finding}/reviews",
+        Access::Signature,
+    ),
     ("GET /api/v1/changes", Access::Reader),
     ("GET /api/v1/changes/{change}", Access::Reader),
     ("GET /api/v1/changes/{change}/basis", Access::Operator),
@@ -35,6 +42,7 @@ const MATRIX: &[(&str, Access)] = &[
     ("POST /api/v1/proposals", Access::Agent),
     ("POST /api/v1/changes/{change}/withdrawals", Access::Agent),
     ("POST /api/v1/hosts/{host}/observations", Access::Host),
+    ("POST /api/v1/hosts/{host}/packages", Access::Host),
     ("GET /api/v1/hosts/{host}/work", Access::Host),
     ("GET /api/v1/work", Access::Host),
     ("POST /api/v1/changes/{change}/plans", Access::Host),

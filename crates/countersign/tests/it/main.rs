@@ -19,6 +19,7 @@ mod page;
 mod policies;
 mod program;
 mod quickstart;
+mod reconcile;
 mod rosters;
 mod signatures;
 mod twenty;

@@ -23,6 +23,11 @@ pub enum Endpoint {
         /// Of this host.
         host: HostId,
     },
+    /// Takes a report of packages.
+    Packages {
+        /// Of this host.
+        host: HostId,
+    },
     /// What there is to do.
     Work {
         /// For this host.
@@ -65,6 +70,7 @@ impl Endpoint {
             Self::Deployment {} => "/deployment".into(),
             Self::Roster { after } => format!("/roster?after={after}"),
             Self::Observations { host: id } => host(id, "observations"),
+            Self::Packages { host: id } => host(id, "packages"),
             Self::Work { host: id } => host(id, "work"),
             Self::Plans { change } => of(change, "plans"),
             Self::Unprepared { change } => of(change, "unprepared"),
@@ -80,6 +86,7 @@ impl Endpoint {
         match self {
             Self::Deployment {} | Self::Roster { .. } | Self::Work { .. } => false,
             Self::Observations { .. }
+            | Self::Packages { .. }
             | Self::Plans { .. }
             | Self::Unprepared { .. }
             | Self::Redemptions { .. }

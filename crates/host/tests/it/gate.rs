@@ -65,6 +65,8 @@ pub struct State {
     pub entries: Vec<Vec<u8>>,
     pub changes: BTreeMap<ChangeId, Change>,
     pub observations: Vec<String>,
+    /// Reports of packages that were taken.
+    pub reports: Vec<String>,
     pub halted: bool,
     pub receipts_fail: bool,
     /// What the next requests of a kind (the last segment of their path) are refused with: status
@@ -193,6 +195,7 @@ impl Gate {
             entries: vec![b"genesis".to_vec()],
             changes: BTreeMap::new(),
             observations: Vec::new(),
+            reports: Vec::new(),
             halted: false,
             receipts_fail: false,
             refuse: BTreeMap::new(),
@@ -431,6 +434,10 @@ impl State {
             }
             ("POST", ["hosts", _, "observations"]) => {
                 self.observations.push(text("observation"));
+                (201, json!({}))
+            }
+            ("POST", ["hosts", _, "packages"]) => {
+                self.reports.push(text("report"));
                 (201, json!({}))
             }
             ("GET", ["hosts", _, "work"]) => (200, self.work()),

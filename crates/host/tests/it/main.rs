@@ -21,6 +21,7 @@ mod loop_end_to_end;
 mod misfortunes;
 mod network;
 mod package;
+mod packages;
 mod private_lists;
 mod sandboxed;
 mod seen;
