@@ -1,3 +1,5 @@
+//! The log under every kind of rotation, damage and hostility. Real dpkg writes it in `tests/it`.
+
 use super::*;
 use std::io::Write as _;
 
