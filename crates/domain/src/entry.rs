@@ -9,6 +9,7 @@ use crate::facts::BlastRadius;
 use crate::id::{AgentId, ChangeId, DeploymentId, HostId, PersonId, RequestId};
 use crate::lease::HostPlan;
 use crate::package_report::{Explained, SeenTransition};
+use crate::receipt::Ending;
 use crate::roster::SignedRosterChange;
 use crate::statement::{HaltScope, SignedStatement};
 use crate::time::Timestamp;
@@ -226,6 +227,19 @@ pub enum Event {
         /// Why, in words.
         why: String,
     },
+    /// What a host shows of its packages tells how an execution ended of which nobody knew.
+    ExecutionReconciled {
+        /// The change.
+        change: ChangeId,
+        /// The host.
+        host: HostId,
+        /// Digest of the signed report that shows it.
+        report: Digest,
+        /// How it ended.
+        ending: Ending,
+        /// Why that is so, in words.
+        why: String,
+    },
     /// A change ended without running.
     Closed {
         /// The change.
@@ -357,6 +371,7 @@ impl Event {
             | Self::Started { change, .. }
             | Self::Settled { change, .. }
             | Self::ExecutionClosed { change, .. }
+            | Self::ExecutionReconciled { change, .. }
             | Self::Closed { change, .. }
             | Self::ReviewRequired { change, .. }
             | Self::ReviewOverdue { change, .. }

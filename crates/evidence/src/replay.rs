@@ -224,6 +224,13 @@ impl Replay {
                 closing,
                 ..
             } => self.execution_closed(change, host, *closing, note),
+            Event::ExecutionReconciled {
+                change,
+                host,
+                report,
+                ending,
+                ..
+            } => self.execution_reconciled(change, host, report, *ending, note),
             Event::Closed {
                 change, closing, ..
             } => self.closed(change, *closing, note),

@@ -119,6 +119,7 @@ fn apply_entry(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), Fold
         | Event::Started { .. }
         | Event::Settled { .. }
         | Event::ExecutionClosed { .. }
+        | Event::ExecutionReconciled { .. }
         | Event::Closed { .. }
         | Event::ReviewRequired { .. }
         | Event::ReviewOverdue { .. }

@@ -1,6 +1,7 @@
 //! Holds what hosts saw of their packages against the warrants they were given. Whatever no warrant
 //! covers is an alarm and waits for a human (invariants 1 and 8). Detection only: it undoes nothing.
 
+mod closing;
 mod matching;
 
 use crate::error::GateError;
@@ -15,6 +16,8 @@ use countersign_domain::{Digest, HostId, Timestamp, canonical, jws};
 use countersign_policy::HumanAction;
 use countersign_store::{DocumentQuery, Read, StoreError, Write};
 use matching::Ledger;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 /// How far a host's clock may be ahead, in seconds.
@@ -238,6 +241,7 @@ fn take(
     let mut found = Vec::new();
     let mut explained = Vec::new();
     let mut more = 0;
+    let mut held = None;
     if let Some(before) = &before {
         let mut running = Ledger::new(
             installed(tx, &before.listed)?,
@@ -261,7 +265,8 @@ fn take(
             };
             running.compare(now_installed, report.observed_at);
         }
-        (found, explained) = running.into_parts();
+        (found, explained) = running.take_findings();
+        held = report.installed.is_some().then_some(running);
         more = found.len().saturating_sub(FINDINGS_MAX);
         found.truncate(FINDINGS_MAX);
     }
@@ -286,6 +291,9 @@ fn take(
         unwarranted(tx, frame, &report.host, digest, transition, due_at)?;
     }
     let host = &report.host;
+    if let Some(held) = &held {
+        closing::close(tx, frame, host, digest, report.observed_at, held)?;
+    }
     if more > 0 {
         let text = format!("host `{host}`: {more} more packages changed without a warrant");
         frame.alarm(tx, crate::fold::UNWARRANTED, None, text)?;
@@ -365,7 +373,15 @@ fn follows(report: &PackageReport, before: Option<&PackagesRecord>) -> Result<()
 
 /// A report that was verified when it was taken.
 fn read(store: &dyn Read, digest: &Digest) -> Result<PackageReport, GateError> {
-    let damaged = |problem: String| StoreError::Damaged(format!("report {digest}: {problem}"));
+    read_signed(store, digest)
+}
+
+/// A document that was verified when it was taken.
+fn read_signed<T: Serialize + DeserializeOwned>(
+    store: &dyn Read,
+    digest: &Digest,
+) -> Result<T, GateError> {
+    let damaged = |problem: String| StoreError::Damaged(format!("document {digest}: {problem}"));
     let blob = store
         .blob(digest)?
         .ok_or_else(|| damaged("is missing".into()))?;

@@ -3,7 +3,7 @@
 use crate::error::GateError;
 use crate::prepare::load_execution;
 use crate::propose::load_change;
-use crate::state::{self, ExecutionRecord};
+use crate::state::{self, ExecutionRecord, WarrantedRecord};
 use crate::world::World;
 use crate::{Frame, Gate};
 use countersign_domain::entry::{Event, ExecutionClosing};
@@ -90,8 +90,9 @@ impl Gate {
                 let execution = load_execution(tx, &verified.change, &verified.host)?;
                 same_warrant(&execution, &verified.warrant)?;
                 if let Some(earlier) = &execution.settlement {
-                    let same =
-                        earlier.ending == verified.ending && earlier.ended_at == verified.ended_at;
+                    // What a host showed told the ending only: its receipt may say when.
+                    let same = earlier.ending == verified.ending
+                        && (earlier.reconciled || earlier.ended_at == verified.ended_at);
                     let still_open = execution.state == ExecutionState::Unknown;
                     if same || !still_open {
                         let state = load_change(tx, &verified.change)?.state;
@@ -122,6 +123,9 @@ impl Gate {
                     );
                     frame.alarm(tx, "outcome-unknown", Some(&verified.change), text)?;
                 }
+                if verified.ending == Ending::NeverStarted {
+                    seen_all_the_same(tx, &frame, &verified.change, &verified.host)?;
+                }
                 if verified.ending != Ending::Succeeded {
                     let why = format!("host `{}`: {}", verified.host, verified.ending.as_str());
                     stop_waiting(tx, &world, &frame, &verified.change, &why)?;
@@ -137,6 +141,24 @@ impl Gate {
             )),
         }
     }
+}
+
+/// A warrant that was never started explains nothing: whatever it explained was done by others.
+fn seen_all_the_same(
+    tx: &mut dyn Write,
+    frame: &Frame,
+    change: &ChangeId,
+    host: &HostId,
+) -> Result<(), GateError> {
+    let key = WarrantedRecord::key_of(host, change);
+    let seen = state::load::<WarrantedRecord>(tx, &key)?.map_or(0, |record| record.forward.len());
+    if seen > 0 {
+        let text = format!(
+            "host `{host}` never started it, and {seen} of its transitions were seen there: somebody else made them"
+        );
+        frame.alarm(tx, crate::fold::UNWARRANTED, Some(change), text)?;
+    }
+    Ok(())
 }
 
 fn same_execution(

@@ -133,6 +133,7 @@ pub(crate) const fn kind(entry: &LogEntry) -> &'static str {
         Event::Started { .. } => "started",
         Event::Settled { .. } => "settled",
         Event::ExecutionClosed { .. } => "execution-closed",
+        Event::ExecutionReconciled { .. } => "execution-reconciled",
         Event::Closed { .. } => "closed",
         Event::ReviewRequired { .. } => "review-required",
         Event::ReviewOverdue { .. } => "review-overdue",

@@ -9,7 +9,9 @@ use countersign_domain::entry::ExecutionClosing;
 use countersign_domain::execution::ExecutionEvent;
 use countersign_domain::receipt::Ending;
 use countersign_domain::statement::Subject;
-use countersign_domain::{ChangeId, ExecutionState, HostId, Receipt, SignedStatement, Timestamp};
+use countersign_domain::{
+    ChangeId, Digest, ExecutionState, HostId, Receipt, SignedStatement, Timestamp,
+};
 use countersign_verify::{SKEW_SECONDS_MAX, VerifiedWarrant, receipt, started};
 
 impl Replay {
@@ -116,6 +118,46 @@ impl Replay {
             ExecutionClosing::Revoked => ExecutionEvent::Revoke,
             ExecutionClosing::Expired => ExecutionEvent::Expire,
             ExecutionClosing::Unknown => ExecutionEvent::LoseSight,
+        };
+        execution.advance(event, host, note);
+        change.settle_when_done(note);
+    }
+
+    /// An outcome that nobody knew, told by what the host shows of its packages.
+    pub(super) fn execution_reconciled(
+        &mut self,
+        id: &ChangeId,
+        host: &HostId,
+        report: &Digest,
+        ending: Ending,
+        note: &mut Note<'_>,
+    ) {
+        note.expect(
+            self.last_report(host) == Some(report),
+            FindingKind::Link,
+            format!("it rests on no report that `{host}` has just handed in"),
+        );
+        let Some(change) = known(&mut self.changes, id, note) else {
+            return;
+        };
+        let Some(execution) = change.executions.get_mut(host) else {
+            note.say(
+                FindingKind::Link,
+                format!("host `{host}` has no part in the change"),
+            );
+            return;
+        };
+        note.expect(
+            execution.state == ExecutionState::Unknown,
+            FindingKind::Execution,
+            format!("the outcome on `{host}` was not unknown; only its receipt can tell it"),
+        );
+        let event = match ending {
+            Ending::Succeeded => ExecutionEvent::Succeed,
+            Ending::Failed => ExecutionEvent::Fail,
+            Ending::RolledBack => ExecutionEvent::RollBack,
+            Ending::NeverStarted => ExecutionEvent::NeverStarted,
+            Ending::Unknown => ExecutionEvent::LoseSight,
         };
         execution.advance(event, host, note);
         change.settle_when_done(note);

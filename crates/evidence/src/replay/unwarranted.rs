@@ -93,6 +93,11 @@ impl Replay {
         }
     }
 
+    /// The digest of the last report of a host.
+    pub(super) fn last_report(&self, host: &HostId) -> Option<&Digest> {
+        self.packages.reports.get(host).map(|(digest, _)| digest)
+    }
+
     pub(super) fn unwarranted_reviewed(
         &mut self,
         place: Place,

@@ -65,6 +65,8 @@ pub struct ExecutedOn {
     pub ended: Option<Ended>,
     /// How the gate ended it, and why.
     pub closed: Option<(ExecutionClosing, String)>,
+    /// How it ended by what the host showed of its packages afterwards, and why.
+    pub reconciled: Option<(Ending, String)>,
     /// Why the host could not prepare.
     pub unprepared: Option<String>,
 }

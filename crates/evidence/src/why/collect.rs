@@ -152,6 +152,12 @@ impl<'s> Collector<'s> {
                 },
                 _,
             ) => self.execution(host).closed = Some((*closing, why.clone())),
+            (
+                Event::ExecutionReconciled {
+                    host, ending, why, ..
+                },
+                _,
+            ) => self.execution(host).reconciled = Some((*ending, why.clone())),
             (Event::Closed { closing, why, .. }, _) => {
                 self.closed = Some(Closed {
                     closing: *closing,
@@ -194,6 +200,7 @@ impl<'s> Collector<'s> {
                 started: None,
                 ended: None,
                 closed: None,
+                reconciled: None,
                 unprepared: None,
             })
     }

@@ -199,6 +199,13 @@ pub(super) fn outcome(execution: &ExecutedOn, plan: Option<&Planned>) -> Vec<Str
             shown(why, SHOWN_MAX)
         ));
     }
+    if let Some((how, why)) = &execution.reconciled {
+        rows.push(format!(
+            "reconciled as {}: {}",
+            ending(*how),
+            shown(why, SHOWN_MAX)
+        ));
+    }
     if let Some(why) = &execution.unprepared {
         rows.push(format!("could not prepare: {}", shown(why, SHOWN_MAX)));
     }

@@ -5,6 +5,7 @@ mod facts;
 mod folder;
 mod good;
 mod house;
+mod packages;
 mod pages;
 mod people;
 mod permission;

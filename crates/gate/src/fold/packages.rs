@@ -94,6 +94,7 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
         | Event::Started { .. }
         | Event::Settled { .. }
         | Event::ExecutionClosed { .. }
+        | Event::ExecutionReconciled { .. }
         | Event::Closed { .. }
         | Event::ReviewRequired { .. }
         | Event::ReviewOverdue { .. }

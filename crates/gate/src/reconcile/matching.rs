@@ -2,13 +2,14 @@
 //! its way back another, each within the time between start and settlement, and each once
 //! (invariant 4). Knows nothing of storage but the executions that it is built from.
 
+use super::closing::Unknown;
 use crate::error::GateError;
 use crate::state::{self, ExecutionRecord, WarrantedRecord};
 use countersign_domain::package_report::{
     EXPLAINED_MAX, Explained, InstalledPackage, SeenIn, SeenTransition,
 };
 use countersign_domain::{
-    Architecture, ExecutionState, PackageName, Timestamp, Transition, Version,
+    Architecture, ExecutionState, PackageName, PreparedPlan, Timestamp, Transition, Version,
 };
 use countersign_store::Read;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,10 +35,12 @@ pub(super) struct Ledger {
 /// An execution that may explain transitions.
 struct Warranted {
     record: WarrantedRecord,
-    steps: Vec<(Transition, Transition)>,
+    plan: PreparedPlan,
+    expires_at: Timestamp,
     /// From when, and until when where it has settled.
     window: (Timestamp, Option<Timestamp>),
     started: bool,
+    unknown: bool,
     succeeded: bool,
 }
 
@@ -63,12 +66,9 @@ impl Warranted {
             .flatten();
         Some(Self {
             record,
-            steps: execution
-                .plan?
-                .steps
-                .into_iter()
-                .map(|step| (step.transition, step.reverse.transition))
-                .collect(),
+            plan: execution.plan?,
+            expires_at: warrant.expires_at,
+            unknown: execution.state == ExecutionState::Unknown,
             window: (execution.started_at.unwrap_or(warrant.issued_at), until),
             started: execution.started_at.is_some(),
             succeeded: execution.state == ExecutionState::Succeeded,
@@ -193,7 +193,8 @@ impl Ledger {
             if !warrant.acts_within(from, to) {
                 continue;
             }
-            for (number, (forward, back)) in (0_u32..).zip(&warrant.steps) {
+            for (number, step) in (0_u32..).zip(&warrant.plan.steps) {
+                let (forward, back) = (&step.transition, &step.reverse.transition);
                 let record = &mut warrant.record;
                 let reverse = if covers(forward, seen) && record.forward.insert(number) {
                     false
@@ -218,8 +219,36 @@ impl Ledger {
     }
 
     /// What nothing explained, and what was spent.
-    pub(super) fn into_parts(self) -> (Vec<SeenTransition>, Vec<Explained>) {
-        (self.found, self.explained)
+    pub(super) fn take_findings(&mut self) -> (Vec<SeenTransition>, Vec<Explained>) {
+        (
+            std::mem::take(&mut self.found),
+            std::mem::take(&mut self.explained),
+        )
+    }
+
+    /// Executions of which nobody knows how they ended, and what is installed of them now.
+    pub(super) fn unknown(&self) -> impl Iterator<Item = Unknown<'_>> {
+        let unknown = self.warrants.iter().filter(|warrant| warrant.unknown);
+        unknown.map(|warrant| {
+            let at = |version: fn(&Transition) -> &Option<Version>| {
+                let steps = warrant.plan.steps.iter().map(|step| &step.transition);
+                steps
+                    .filter(|step| {
+                        let package = (step.name.clone(), step.architecture.clone());
+                        self.running.get(&package) == version(step).as_ref()
+                    })
+                    .count()
+            };
+            Unknown {
+                change: &warrant.record.change,
+                plan: &warrant.plan,
+                expires_at: warrant.expires_at,
+                started: warrant.started,
+                seen: !warrant.record.forward.is_empty(),
+                in_place: at(|step| &step.new),
+                as_before: at(|step| &step.old),
+            }
+        })
     }
 }
 

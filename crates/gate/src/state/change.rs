@@ -152,6 +152,9 @@ pub struct SettlementRecord {
     pub ended_at: Timestamp,
     /// What the host noted.
     pub notes: Vec<String>,
+    /// True when it is no receipt: what the host showed of its packages told it.
+    #[serde(default)]
+    pub reconciled: bool,
 }
 
 /// One host's part in a change.

@@ -4,11 +4,12 @@ use crate::fixture::*;
 use crate::packages::{Reporter, line, open_findings, records};
 use countersign_domain::ExecutionState;
 use countersign_domain::package_report::{PackageReport, SeenTransition};
-use countersign_domain::receipt::Ending;
+use countersign_domain::plan::RollbackSource;
+use countersign_domain::receipt::{Ending, StartNotice};
 use countersign_domain::statement::{SignedStatement, Subject, Verdict};
 use countersign_domain::{ChangeId, Digest};
 use countersign_gate::GateError;
-use countersign_store::Log;
+use countersign_store::{Apply, Log, rebuild};
 use pollster::block_on;
 
 fn upgrade(world: &World, name: &str) -> SeenTransition {
@@ -418,4 +419,138 @@ fn a_change_that_was_running_at_the_first_report_explains_what_follows() {
     );
     let execution = &world.gate.change(&change).unwrap().executions[0];
     assert_eq!(execution.state, ExecutionState::Succeeded);
+}
+
+/// A warrant is out, its host is silent until nobody knows any more, and then shows its packages.
+fn silent(world: &mut World, web: &mut Reporter, started: bool) -> (ChangeId, String) {
+    let mut proposal = world.proposal("openssl", &[&["web-1"]]);
+    let second = countersign_domain::proposal::PackageRequest {
+        name: "curl".parse().unwrap(),
+        ..proposal.packages[0].clone()
+    };
+    proposal.packages.push(second);
+    let plan = world.plan("web-1", &proposal, RollbackSource::Mirror);
+    let change = world
+        .submit_with(&proposal, None, vec![plan])
+        .unwrap()
+        .change;
+    let handover = world.redeem(&change, "web-1").unwrap();
+    if started {
+        let notice = StartNotice {
+            v: 1,
+            deployment: world.deployment(),
+            host: host("web-1"),
+            change: change.clone(),
+            warrant: Digest::of(handover.warrant.as_bytes()),
+            started_at: world.now,
+        };
+        let notice = sign_jws("web-1", countersign_domain::jws::STARTED_TYP, &notice);
+        block_on(
+            world
+                .gate
+                .started(&host("web-1"), &change, notice, world.now),
+        )
+        .unwrap();
+    }
+    world.now = world.now.plus_seconds(20 * 60);
+    web.report(world, Vec::new()).unwrap();
+    assert_eq!(block_on(world.gate.sweep(world.now)).unwrap().executions, 0);
+    world.now = world.now.plus_seconds(20 * 60);
+    assert_eq!(block_on(world.gate.sweep(world.now)).unwrap().executions, 1);
+    assert_eq!(execution(world, &change), ExecutionState::Unknown);
+    (change, handover.warrant)
+}
+
+fn execution(world: &World, change: &ChangeId) -> ExecutionState {
+    world.gate.change(change).unwrap().executions[0].state
+}
+
+#[test]
+fn an_unknown_outcome_is_closed_by_what_the_host_shows_where_that_is_conclusive() {
+    for (started, installed, ended) in [
+        (true, ["1.1", "1.1"], ExecutionState::Succeeded),
+        (true, ["1.1", "1.0"], ExecutionState::Failed),
+        (true, ["1.0", "1.0"], ExecutionState::RolledBack),
+        (false, ["1.0", "1.0"], ExecutionState::Revoked),
+    ] {
+        let mut world = World::new(&["web-1"]);
+        let mut web = Reporter::begun(&world, "web-1");
+        let (change, warrant) = silent(&mut world, &mut web, started);
+        web.installed
+            .extend([("openssl", installed[0]), ("curl", installed[1])]);
+        // While a package tool is at work nothing is concluded.
+        let part = PackageReport {
+            installed: None,
+            gaps: vec!["a part".into()],
+            ..web.next(&world, Vec::new())
+        };
+        web.hand_in(&world, &part).unwrap();
+        assert_eq!(execution(&world, &change), ExecutionState::Unknown);
+        web.report(&world, Vec::new()).unwrap();
+        assert_eq!(execution(&world, &change), ended, "{installed:?}");
+        assert!(
+            open_findings(&world).is_empty(),
+            "{:?}",
+            open_findings(&world)
+        );
+        // The receipt that comes after all agrees, or contradicts with an alarm.
+        let ending = |ending| world.settle(&change, "web-1", &warrant, ending);
+        let (same, other) = match ended {
+            ExecutionState::Succeeded => (Ending::Succeeded, Ending::Failed),
+            ExecutionState::Failed => (Ending::Failed, Ending::Succeeded),
+            ExecutionState::RolledBack => (Ending::RolledBack, Ending::Succeeded),
+            _ => (Ending::NeverStarted, Ending::Succeeded),
+        };
+        ending(same).unwrap();
+        assert!(matches!(ending(other), Err(GateError::Conflict(_))));
+        assert_eq!(world.gate.alarms(1).unwrap()[0].kind, "second-receipt");
+        assert_eq!(execution(&world, &change), ended);
+        let rebuilt = rebuild(&database(&world), Apply::No, &mut |tx, index, bytes| {
+            countersign_gate::fold::apply(tx, index, bytes)
+        });
+        assert_eq!(rebuilt.unwrap().differences, []);
+    }
+}
+
+#[test]
+fn what_is_in_place_without_word_of_its_checks_stays_unknown() {
+    let mut world = World::new(&["web-1"]);
+    let mut web = Reporter::begun(&world, "web-1");
+    let mut proposal = world.proposal("openssl", &[&["web-1"]]);
+    proposal.checks = vec!["web-healthy".parse().unwrap()];
+    let mut plan = world.plan_of("web-1", &proposal, RollbackSource::Mirror);
+    plan.checks.clone_from(&proposal.checks);
+    let plan = sign_jws("web-1", countersign_domain::jws::PLAN_TYP, &plan);
+    let change = world
+        .submit_with(&proposal, None, vec![plan])
+        .unwrap()
+        .change;
+    world.redeem(&change, "web-1").unwrap();
+    world.now = world.now.plus_seconds(3600);
+    block_on(world.gate.sweep(world.now)).unwrap();
+    web.installed.insert("openssl", "1.1");
+    web.report(&world, Vec::new()).unwrap();
+    assert_eq!(execution(&world, &change), ExecutionState::Unknown);
+}
+
+#[test]
+fn steps_that_were_seen_of_a_warrant_that_was_never_started_are_an_alarm() {
+    let mut world = World::new(&["web-1"]);
+    let mut web = Reporter::begun(&world, "web-1");
+    let change = world.prepared("openssl", &[&["web-1"]]).id;
+    let handover = world.redeem(&change, "web-1").unwrap();
+    world.now = world.now.plus_seconds(30);
+    web.installed.insert("openssl", "1.1");
+    web.report(&world, vec![upgrade(&world, "openssl")])
+        .unwrap();
+    assert!(
+        open_findings(&world).is_empty(),
+        "the host may still say that it started"
+    );
+    world
+        .settle(&change, "web-1", &handover.warrant, Ending::NeverStarted)
+        .unwrap();
+    let alarm = world.gate.alarms(1).unwrap().remove(0);
+    assert_eq!(alarm.kind, "unwarranted-transition");
+    assert!(alarm.text.contains("never started it"), "{}", alarm.text);
 }
