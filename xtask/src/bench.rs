@@ -1,6 +1,5 @@
-//! `cargo xtask bench`: builds `countersign` for release, lets it measure P1 (authorizations per second
-//! against a ceiling of the same run), shows the figures and keeps them in `target/bench/p1.json`.
-//! Measures nothing itself.
+//! `cargo xtask bench`: builds `countersign` for release, lets it measure, shows the figures and keeps
+//! them in `target/bench`. Measures nothing itself.
 
 use crate::metadata::Workspace;
 use crate::root::{cargo, locked};
@@ -9,23 +8,45 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Builds, measures, prints, writes. `arguments` go to the measuring program as they are.
+/// What there is to measure, as `countersign bench` names it.
+const ALL: [&str; 6] = ["p1", "p2", "p3", "p5", "p6", "p7"];
+
+/// Builds, measures, prints, writes. The first of `arguments` may say what; the others go to the
+/// measuring program as they are.
 pub fn run(root: &Path, arguments: &[String]) -> Result<bool, String> {
+    let (what, arguments) = chosen(arguments)?;
     let target = Workspace::read(root)?.target_folder;
     let mut build = cargo(root);
     build.args(["build", "--release", "--package", "countersign"]);
     if !succeeds(build.args(locked()))? {
         return Err("`countersign` does not build for release".to_owned());
     }
-    let mut program = Command::new(target.join("release/countersign"));
-    let figures = measure(program.args(["bench-p1", "--json"]).args(arguments))?;
-    for (name, figure) in rows(&figures) {
-        println!("{name:<48} {figure:>20}");
+    for name in what {
+        println!("{name}");
+        let mut program = Command::new(target.join("release/countersign"));
+        let figures = measure(program.args(["bench", name, "--json"]).args(arguments))?;
+        for (name, figure) in rows(&figures) {
+            println!("{name:<48} {figure:>20}");
+        }
+        let file = target.join(format!("bench/{name}.json"));
+        write(&file, &figures)?;
+        println!("written to {}\n", file.display());
     }
-    let file = target.join("bench/p1.json");
-    write(&file, &figures)?;
-    println!("\nwritten to {}", file.display());
     Ok(true)
+}
+
+/// What to measure, and what to hand on.
+fn chosen(arguments: &[String]) -> Result<(Vec<&'static str>, &[String]), String> {
+    let Some((first, rest)) = arguments.split_first() else {
+        return Ok((ALL.to_vec(), arguments));
+    };
+    match ALL.into_iter().find(|name| name == first) {
+        Some(name) => Ok((vec![name], rest)),
+        None => Err(format!(
+            "`{first}` is nothing to measure; hint: one of {}, or nothing for all of them",
+            ALL.join(", ")
+        )),
+    }
 }
 
 /// Runs the program and reads the one JSON document that it prints; its progress on stderr is ours.
@@ -37,15 +58,15 @@ fn measure(program: &mut Command) -> Result<Value, String> {
         .map_err(|error| format!("`{program:?}` did not start: {error}"))?;
     if !output.status.success() {
         return Err(format!(
-            "`countersign bench-p1` ended with {}; hint: see its message above",
+            "`countersign bench` ended with {}; hint: see its message above",
             output.status
         ));
     }
     match serde_json::from_slice(&output.stdout) {
         Ok(figures @ Value::Object(_)) => Ok(figures),
-        Ok(_) => Err("`countersign bench-p1 --json` printed no JSON object".to_owned()),
+        Ok(_) => Err("`countersign bench --json` printed no JSON object".to_owned()),
         Err(error) => Err(format!(
-            "`countersign bench-p1 --json` printed no JSON document: {error}"
+            "`countersign bench --json` printed no JSON document: {error}"
         )),
     }
 }
@@ -91,13 +112,23 @@ fn write(file: &Path, figures: &Value) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{measure, rows, write};
+    use super::{chosen, measure, rows, write};
     use std::process::Command;
 
     fn program(script: &str) -> Command {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", script]);
         shell
+    }
+
+    #[test]
+    fn one_or_all_are_chosen() {
+        let words = |line: &str| -> Vec<String> { line.split(' ').map(Into::into).collect() };
+        assert_eq!(chosen(&[]).unwrap().0.len(), 6);
+        let line = words("p3 --clients 8");
+        let (what, rest) = chosen(&line).unwrap();
+        assert_eq!((what, rest.len()), (vec!["p3"], 2));
+        assert!(chosen(&words("--rounds 3")).unwrap_err().contains("p1, p2"));
     }
 
     #[test]

@@ -32,8 +32,9 @@ Tasks:
                                      FILTER:  only tests whose name contains it
                                      ARGS:    handed to the test runner as they are
   tidy                               check the rules of the house that the compiler does not know
-  bench [ARGS]                       build for release, measure P1, write `target/bench/p1.json`
-                                     ARGS: handed to `countersign bench-p1` as they are
+  bench [WHAT] [ARGS]                build for release, measure, write `target/bench/WHAT.json`
+                                     WHAT: p1 p2 p3 p5 p6 p7 [default: each in turn]
+                                     ARGS: handed to `countersign bench WHAT` as they are
   deb [ARGS]                         build the Debian package of `countersign-host` into `target/debian`
                                      ARGS: handed to `cargo deb` as they are
   help                               show this

@@ -13,9 +13,9 @@ use countersign_domain::entry::{Closing, Event};
 use countersign_domain::facts::DecisionFacts;
 use countersign_domain::warrant::Ground;
 use countersign_domain::{
-    ChangeId, ChangeState, ExecutionState, PreparedPlan, Proposal, Timestamp,
+    ChangeId, ChangeState, Digest, ExecutionState, PreparedPlan, Proposal, Timestamp, canonical,
 };
-use countersign_store::{Read, Write};
+use countersign_store::{Blob, Read, Write};
 use countersign_verify::Verified;
 
 /// A decision with the facts it rests on, for `policy explain`: nothing is written.
@@ -114,8 +114,8 @@ pub(crate) fn plans_of(executions: &[ExecutionRecord]) -> Vec<&PreparedPlan> {
         .collect()
 }
 
-/// Evaluates the policy with the reservations of this very transaction. An error of the policy
-/// denies, and raises an alarm.
+/// Evaluates the policy with the reservations of this very transaction, and keeps the facts that it
+/// decided on. An error of the policy denies, and raises an alarm.
 pub(crate) fn evaluate(
     tx: &mut dyn Write,
     world: &World,
@@ -124,7 +124,11 @@ pub(crate) fn evaluate(
 ) -> Result<(Decision, DecisionFacts), GateError> {
     facts.reservations = gather::reservations(tx, &facts, frame.at)?;
     facts.blast.percent = gather::percent(world, &facts);
-    let decided = world.policy()?.policy.decide(&facts);
+    // Canonical bytes are made once: decided on by their digest, and kept.
+    let bytes = canonical::to_bytes(&facts)?;
+    let digest = Digest::of(&bytes);
+    let decided = world.policy()?.policy.decide_named(&facts, digest);
+    tx.put_blob(&digest, &Blob { salt: None, bytes })?;
     if let Some(text) = decided.alarm {
         frame.alarm(tx, "policy-error", Some(&facts.change), text)?;
     }
@@ -156,7 +160,6 @@ pub(crate) fn record_decision(
     facts: &DecisionFacts,
 ) -> Result<(), GateError> {
     let policy = world.policy()?;
-    crate::keep_value(tx, facts)?;
     let lifetime = policy
         .policy
         .settings()

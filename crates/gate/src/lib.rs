@@ -56,7 +56,6 @@ pub use redeem::Redemption;
 pub use sweep::Swept;
 pub use world::World;
 
-use countersign_domain::canonical;
 use countersign_domain::entry::{Entry, Event};
 use countersign_domain::{DeploymentId, Timestamp};
 use countersign_store::{Pending, Read, Store, Write};
@@ -204,12 +203,4 @@ fn keep(tx: &mut dyn Write, bytes: Vec<u8>) -> Result<countersign_domain::Digest
     let digest = countersign_domain::Digest::of(&bytes);
     tx.put_blob(&digest, &countersign_store::Blob { salt: None, bytes })?;
     Ok(digest)
-}
-
-/// Keeps the canonical bytes of a value beside the log.
-fn keep_value<T: serde::Serialize>(
-    tx: &mut dyn Write,
-    value: &T,
-) -> Result<countersign_domain::Digest, GateError> {
-    keep(tx, canonical::to_bytes(value)?)
 }

@@ -46,21 +46,32 @@ impl Policy {
     /// Decides.
     #[must_use]
     pub fn decide(&self, facts: &DecisionFacts) -> Decided {
-        match self.vocabulary().situations(facts) {
-            Ok(situations) => self.decide_on(facts, &situations),
-            Err(error) => match canonical::digest(facts) {
-                Ok(digest) => self.refuse(digest, error.to_string()),
-                Err(not_canonical) => self.refuse_unnamed(facts, not_canonical.to_string()),
-            },
+        match canonical::digest(facts) {
+            Ok(digest) => self.decide_named(facts, digest),
+            // Other bytes still tell one document from another.
+            Err(error) => self.refuse(
+                Digest::of(format!("{facts:?}").as_bytes()),
+                error.to_string(),
+            ),
+        }
+    }
+
+    /// Decides on facts whose canonical digest is known already: whoever keeps them has made it.
+    #[must_use]
+    pub fn decide_named(&self, facts: &DecisionFacts, digest: Digest) -> Decided {
+        match self.vocabulary().situations(facts, self.reads()) {
+            Ok(situations) => self.decide_on(facts, digest, &situations),
+            Err(error) => self.refuse(digest, error.to_string()),
         }
     }
 
     /// Decides on what these facts were put into.
-    pub(crate) fn decide_on(&self, facts: &DecisionFacts, situations: &[Situation]) -> Decided {
-        let digest = match canonical::digest(facts) {
-            Ok(digest) => digest,
-            Err(error) => return self.refuse_unnamed(facts, error.to_string()),
-        };
+    pub(crate) fn decide_on(
+        &self,
+        facts: &DecisionFacts,
+        digest: Digest,
+        situations: &[Situation],
+    ) -> Decided {
         let mut strictest = Verdict::default();
         for situation in situations {
             match self.judge(situation, facts.policy_lapsed) {
@@ -307,11 +318,6 @@ impl Policy {
             policy: self.digest(),
             facts,
         }
-    }
-
-    /// Refuses facts that have no canonical bytes: other bytes still tell one document from another.
-    fn refuse_unnamed(&self, facts: &DecisionFacts, alarm: String) -> Decided {
-        self.refuse(Digest::of(format!("{facts:?}").as_bytes()), alarm)
     }
 
     fn refuse(&self, facts: Digest, alarm: String) -> Decided {

@@ -76,7 +76,10 @@ impl Policy {
     #[must_use]
     pub fn explain(&self, facts: &DecisionFacts) -> Explanation {
         let Decided { decision, alarm } = self.decide(facts);
-        let situations = self.vocabulary().situations(facts).unwrap_or_default();
+        let situations = self
+            .vocabulary()
+            .situations(facts, self.reads())
+            .unwrap_or_default();
         let scopes = facts
             .scopes
             .iter()

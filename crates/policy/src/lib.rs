@@ -32,6 +32,7 @@ mod finding;
 pub mod load;
 mod nesting;
 mod policy;
+mod reads;
 mod request;
 mod rules;
 mod seat;
@@ -44,6 +45,7 @@ mod starter;
 mod strategies;
 mod vocabulary;
 mod words;
+pub mod yardstick;
 
 pub use annotations::{Rule, RuleKind};
 pub use authority::authority_in_words;

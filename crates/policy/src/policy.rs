@@ -6,6 +6,7 @@ use crate::case_file;
 use crate::cases::Case;
 use crate::conditions::{self, Conjunct};
 use crate::finding::Finding;
+use crate::reads::Reads;
 use crate::rules::{self, RuleBook};
 use crate::settings::{SETTINGS_PATH, Settings};
 use crate::slices::Guards;
@@ -23,6 +24,8 @@ pub struct Policy {
     settings: Settings,
     book: RuleBook,
     vocabulary: Vocabulary,
+    /// What rules for agents read of the context.
+    reads: Reads,
     /// Conditions of standing rules, to say at once why none applied.
     standing: BTreeMap<PolicyId, Vec<Conjunct>>,
     cases: Vec<Case>,
@@ -106,6 +109,7 @@ impl Policy {
                 .map_err(|message| vec![Finding::whole("rules", message)])?;
             standing.insert(policy.id().clone(), conjuncts);
         }
+        let reads = Reads::of(book.for_agents());
         let known = book.rules.values().map(|rule| rule.id.clone()).collect();
         let cases = case_file::read(&of(Role::Cases), &known)?;
         Ok(Self {
@@ -113,6 +117,7 @@ impl Policy {
             settings,
             book,
             vocabulary,
+            reads,
             standing,
             cases,
         })
@@ -151,6 +156,10 @@ impl Policy {
 
     pub(crate) const fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
+    }
+
+    pub(crate) const fn reads(&self) -> &Reads {
+        &self.reads
     }
 
     pub(crate) const fn standing_conditions(&self) -> &BTreeMap<PolicyId, Vec<Conjunct>> {

@@ -1,6 +1,7 @@
 //! From facts to Cedar's entities and context: built natively, once for each decision. What is
 //! missing or stale is absent and named in `missing` or `stale`. Facts that do not fit are refused.
 
+use crate::reads::Reads;
 use crate::slices::{Facet, Facets};
 use crate::vocabulary::{Unfit, Vocabulary};
 use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression as Value};
@@ -15,12 +16,16 @@ fn unfit(error: impl Display) -> Unfit {
 }
 
 impl Vocabulary {
-    /// Requests and entities for every scope of these facts.
-    pub(crate) fn situations(&self, facts: &DecisionFacts) -> Result<Vec<Situation>, Unfit> {
+    /// Requests and entities for every scope of these facts, with what `reads` names of the context.
+    pub(crate) fn situations(
+        &self,
+        facts: &DecisionFacts,
+        reads: &Reads,
+    ) -> Result<Vec<Situation>, Unfit> {
         if facts.scopes.is_empty() {
             return Err(Unfit("there is no target".into()));
         }
-        let context = self.context(facts)?;
+        let context = self.context(facts, reads)?;
         let agent_uid = self.uid("Agent", facts.agent.as_str())?;
         let owner = self.word("Person", facts.owner.as_str())?;
         let agent = Entity::new(
@@ -91,131 +96,208 @@ impl Vocabulary {
         Entity::new(uid, attributes, HashSet::new()).map_err(unfit)
     }
 
-    /// The context: everything that is known of the change as a whole.
-    fn context(&self, facts: &DecisionFacts) -> Result<Context, Unfit> {
-        let vulnerability = self.vulnerability(facts)?;
+    /// The context: what is known of the change as a whole, as far as a rule reads it.
+    fn context(&self, facts: &DecisionFacts, reads: &Reads) -> Result<Context, Unfit> {
         let blast = &facts.blast;
         let reserved = &facts.reservations;
-        let pairs = vec![
-            ("at", at(facts.at)),
-            ("path", self.word("Path", facts.path.as_str())?),
-            ("category", self.word("Category", facts.category.as_str())?),
-            ("securityOrigin", Value::new_bool(facts.security_origin)),
-            ("vuln", record(vulnerability.values)?),
-            ("stale", self.words("FactName", vulnerability.stale)?),
-            ("missing", self.words("FactName", vulnerability.missing)?),
-            (
-                "blast",
-                record(vec![
-                    ("hosts", long(blast.hosts)),
-                    ("percent", long(blast.percent)),
-                    ("clusters", long(blast.clusters)),
-                    ("accounts", long(blast.accounts)),
-                ])?,
-            ),
-            (
-                "reservations",
-                record(vec![
-                    ("inFlightAgent", long(reserved.in_flight_agent)),
-                    ("inFlightOwner", long(reserved.in_flight_owner)),
-                    ("inFlightService", long(reserved.in_flight_service)),
-                    ("inFlightEnvironment", long(reserved.in_flight_environment)),
-                    ("inFlightFleet", long(reserved.in_flight_fleet)),
-                    ("hourOwner", long(reserved.hour_owner)),
-                    ("hourFleet", long(reserved.hour_fleet)),
-                    ("dayOwner", long(reserved.day_owner)),
-                    ("dayFleet", long(reserved.day_fleet)),
-                ])?,
-            ),
-            (
-                "rollback",
-                record(vec![
-                    (
-                        "source",
-                        self.word("RollbackSource", facts.rollback.source.as_str())?,
-                    ),
-                    ("priorInSimilar", long(facts.rollback.prior_in_similar)),
-                ])?,
-            ),
-            (
-                "chain",
-                record(vec![
-                    ("upgraded", long(facts.chain.upgraded)),
-                    ("added", long(facts.chain.added)),
-                    ("removed", long(facts.chain.removed)),
-                ])?,
-            ),
-            (
-                "lower",
-                record(vec![
-                    ("healthyHosts", long(facts.lower.healthy_hosts)),
-                    ("healthyHours", long(facts.lower.healthy_hours)),
-                ])?,
-            ),
-            (
-                "calendar",
-                record(vec![
-                    ("inWindow", Value::new_bool(facts.calendar.in_window)),
-                    ("freeze", Value::new_bool(facts.calendar.freeze)),
-                ])?,
-            ),
-            (
-                "evidenceAge",
-                Value::new_duration(format!("{}s", facts.evidence_age_seconds)),
-            ),
-            (
-                "contradictions",
-                Value::new_long(i64::try_from(facts.contradictions.len()).map_err(unfit)?),
-            ),
-            ("policyLapsed", Value::new_bool(facts.policy_lapsed)),
-            ("trial", Value::new_bool(facts.trial)),
-        ];
-        Context::from_pairs(
-            pairs
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value)),
-        )
-        .map_err(unfit)
+        let (lower, calendar) = (&facts.lower, &facts.calendar);
+        let count = |number: usize| i64::try_from(number).map(Value::new_long).map_err(unfit);
+        let mut context = Members::new(reads);
+        context.put("context.at", || Ok(at(facts.at)))?;
+        context.put("context.path", || self.word("Path", facts.path.as_str()))?;
+        context.put("context.category", || {
+            self.word("Category", facts.category.as_str())
+        })?;
+        context.put("context.securityOrigin", || {
+            Ok(Value::new_bool(facts.security_origin))
+        })?;
+        self.vulnerability(facts, &mut context)?;
+        context.record(
+            "context.blast",
+            [
+                ("context.blast.hosts", blast.hosts.into()),
+                ("context.blast.percent", blast.percent.into()),
+                ("context.blast.clusters", blast.clusters.into()),
+                ("context.blast.accounts", blast.accounts.into()),
+            ],
+        )?;
+        context.record(
+            "context.reservations",
+            [
+                (
+                    "context.reservations.inFlightAgent",
+                    reserved.in_flight_agent.into(),
+                ),
+                (
+                    "context.reservations.inFlightOwner",
+                    reserved.in_flight_owner.into(),
+                ),
+                (
+                    "context.reservations.inFlightService",
+                    reserved.in_flight_service.into(),
+                ),
+                (
+                    "context.reservations.inFlightEnvironment",
+                    reserved.in_flight_environment.into(),
+                ),
+                (
+                    "context.reservations.inFlightFleet",
+                    reserved.in_flight_fleet.into(),
+                ),
+                ("context.reservations.hourOwner", reserved.hour_owner.into()),
+                ("context.reservations.hourFleet", reserved.hour_fleet.into()),
+                ("context.reservations.dayOwner", reserved.day_owner.into()),
+                ("context.reservations.dayFleet", reserved.day_fleet.into()),
+            ],
+        )?;
+        let mut rollback = Members::new(reads);
+        rollback.put("context.rollback.source", || {
+            self.word("RollbackSource", facts.rollback.source.as_str())
+        })?;
+        rollback.put("context.rollback.priorInSimilar", || {
+            Ok(long(facts.rollback.prior_in_similar))
+        })?;
+        context.put("context.rollback", || rollback.into_record())?;
+        context.record(
+            "context.chain",
+            [
+                ("context.chain.upgraded", facts.chain.upgraded.into()),
+                ("context.chain.added", facts.chain.added.into()),
+                ("context.chain.removed", facts.chain.removed.into()),
+            ],
+        )?;
+        context.record(
+            "context.lower",
+            [
+                ("context.lower.healthyHosts", lower.healthy_hosts.into()),
+                ("context.lower.healthyHours", lower.healthy_hours.into()),
+            ],
+        )?;
+        let mut times = Members::new(reads);
+        times.put("context.calendar.inWindow", || {
+            Ok(Value::new_bool(calendar.in_window))
+        })?;
+        times.put("context.calendar.freeze", || {
+            Ok(Value::new_bool(calendar.freeze))
+        })?;
+        context.put("context.calendar", || times.into_record())?;
+        context.put("context.evidenceAge", || {
+            Ok(Value::new_duration(format!(
+                "{}s",
+                facts.evidence_age_seconds
+            )))
+        })?;
+        context.put("context.contradictions", || {
+            count(facts.contradictions.len())
+        })?;
+        context.put("context.policyLapsed", || {
+            Ok(Value::new_bool(facts.policy_lapsed))
+        })?;
+        context.put("context.trial", || Ok(Value::new_bool(facts.trial)))?;
+        Context::from_pairs(context.pairs).map_err(unfit)
     }
 
-    fn vulnerability(&self, facts: &DecisionFacts) -> Result<Sorted, Unfit> {
+    /// What is known of the vulnerabilities, and the names of what is stale or missing.
+    fn vulnerability(&self, facts: &DecisionFacts, context: &mut Members<'_>) -> Result<(), Unfit> {
         let of = &facts.vulnerability;
-        let mut sorted = Sorted::default();
-        sorted.put("cves", &of.cves, |count| Ok(long(*count)))?;
-        sorted.put("kev", &of.kev, |listed| Ok(Value::new_bool(*listed)))?;
-        sorted.put("cvss", &of.cvss_tenths, |tenths| match tenths {
-            0..=100 => Ok(Value::new_decimal(format!(
+        // Read or not: facts that cannot be are refused.
+        if let Known::Fresh(tenths @ 101..) = of.cvss_tenths.value {
+            return Err(Unfit(format!("a CVSS score of {tenths} tenths")));
+        }
+        if let Known::Fresh(parts @ 10_001..) = of.epss_ten_thousandths.value {
+            return Err(Unfit(format!("an EPSS of {parts} ten-thousandths")));
+        }
+        let mut sorted = Sorted::new(context.reads);
+        sorted.put("context.vuln.cves", &of.cves, |count| Ok(long(*count)))?;
+        sorted.put("context.vuln.kev", &of.kev, |listed| {
+            Ok(Value::new_bool(*listed))
+        })?;
+        sorted.put("context.vuln.cvss", &of.cvss_tenths, |tenths| {
+            Ok(Value::new_decimal(format!(
                 "{}.{}",
                 tenths / 10,
                 tenths % 10
-            ))),
-            _ => Err(Unfit(format!("a CVSS score of {tenths} tenths"))),
+            )))
         })?;
-        sorted.put("epss", &of.epss_ten_thousandths, |parts| match parts {
-            0..=10_000 => Ok(Value::new_decimal(format!(
+        sorted.put("context.vuln.epss", &of.epss_ten_thousandths, |parts| {
+            Ok(Value::new_decimal(format!(
                 "{}.{:04}",
                 parts / 10_000,
                 parts % 10_000
-            ))),
-            _ => Err(Unfit(format!("an EPSS of {parts} ten-thousandths"))),
+            )))
         })?;
-        sorted.put("exploitation", &of.exploitation, |word| {
+        sorted.put("context.vuln.exploitation", &of.exploitation, |word| {
             self.word("Exploitation", word.as_str())
         })?;
-        sorted.put("automatable", &of.automatable, |yes| {
+        sorted.put("context.vuln.automatable", &of.automatable, |yes| {
             Ok(Value::new_bool(*yes))
         })?;
-        sorted.put("impact", &of.technical_impact, |impact| {
+        sorted.put("context.vuln.impact", &of.technical_impact, |impact| {
             self.word("Impact", impact_word(*impact))
         })?;
-        sorted.put("timeline", &of.timeline, |word| {
+        sorted.put("context.vuln.timeline", &of.timeline, |word| {
             self.word("Timeline", word.as_str())
         })?;
-        sorted.put("priority", &of.priority, |word| {
+        sorted.put("context.vuln.priority", &of.priority, |word| {
             self.word("Priority", word.as_str())
         })?;
-        Ok(sorted)
+        let Sorted {
+            values,
+            stale,
+            missing,
+        } = sorted;
+        context.put("context.vuln", || values.into_record())?;
+        context.put("context.stale", || self.words("FactName", stale))?;
+        context.put("context.missing", || self.words("FactName", missing))
     }
+}
+
+/// Members of a record, as far as they are read.
+struct Members<'a> {
+    reads: &'a Reads,
+    pairs: Vec<(String, Value)>,
+}
+
+impl<'a> Members<'a> {
+    fn new(reads: &'a Reads) -> Self {
+        Self {
+            reads,
+            pairs: Vec::with_capacity(16),
+        }
+    }
+
+    fn put(
+        &mut self,
+        path: &'static str,
+        value: impl FnOnce() -> Result<Value, Unfit>,
+    ) -> Result<(), Unfit> {
+        if self.reads.contains(path) {
+            self.pairs.push((last(path).to_owned(), value()?));
+        }
+        Ok(())
+    }
+
+    /// A record of numbers.
+    fn record<const N: usize>(
+        &mut self,
+        path: &'static str,
+        members: [(&'static str, i64); N],
+    ) -> Result<(), Unfit> {
+        let mut inner = Self::new(self.reads);
+        for (path, number) in members {
+            inner.put(path, || Ok(Value::new_long(number)))?;
+        }
+        self.put(path, || inner.into_record())
+    }
+
+    fn into_record(self) -> Result<Value, Unfit> {
+        Value::new_record(self.pairs).map_err(unfit)
+    }
+}
+
+/// The last word of a path.
+fn last(path: &str) -> &str {
+    path.rsplit_once('.').map_or(path, |(_, name)| name)
 }
 
 /// What tells rules apart, of one scope. A test compares it with what Cedar is given.
@@ -301,24 +383,31 @@ impl Strictest {
 }
 
 /// Facts sorted into known, stale and missing.
-#[derive(Default)]
-struct Sorted {
-    values: Vec<(&'static str, Value)>,
+struct Sorted<'a> {
+    values: Members<'a>,
     stale: Vec<&'static str>,
     missing: Vec<&'static str>,
 }
 
-impl Sorted {
+impl<'a> Sorted<'a> {
+    fn new(reads: &'a Reads) -> Self {
+        Self {
+            values: Members::new(reads),
+            stale: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
+
     fn put<T>(
         &mut self,
-        name: &'static str,
+        path: &'static str,
         fact: &Fact<T>,
         value: impl FnOnce(&T) -> Result<Value, Unfit>,
     ) -> Result<(), Unfit> {
         match &fact.value {
-            Known::Fresh(known) => self.values.push((name, value(known)?)),
-            Known::Stale(_) => self.stale.push(name),
-            Known::Missing(_) => self.missing.push(name),
+            Known::Fresh(known) => return self.values.put(path, || value(known)),
+            Known::Stale(_) => self.stale.push(last(path)),
+            Known::Missing(_) => self.missing.push(last(path)),
         }
         Ok(())
     }
@@ -331,15 +420,6 @@ fn long(number: impl Into<i64>) -> Value {
 /// To the second, in the one form that Cedar reads.
 fn at(time: Timestamp) -> Value {
     Value::new_datetime(Timestamp::from_unix_seconds(time.unix_seconds()).to_string())
-}
-
-fn record(pairs: Vec<(&'static str, Value)>) -> Result<Value, Unfit> {
-    Value::new_record(
-        pairs
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value)),
-    )
-    .map_err(unfit)
 }
 
 const fn criticality_number(of: Criticality) -> u8 {

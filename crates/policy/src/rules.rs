@@ -38,6 +38,20 @@ pub(crate) struct RuleBook {
     pub(crate) seats: BTreeMap<HumanAction, PolicySet>,
 }
 
+impl RuleBook {
+    /// The rules that agents' changes are decided by; some stand in two kinds.
+    pub(crate) fn for_agents(&self) -> impl Iterator<Item = &Policy> {
+        [
+            &self.limits,
+            &self.standing,
+            &self.withholding,
+            &self.requests,
+        ]
+        .into_iter()
+        .flat_map(|slices| slices.whole().policies())
+    }
+}
+
 /// A rule as it was parsed, with its place.
 struct Parsed {
     policy: Policy,

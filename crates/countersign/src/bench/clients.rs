@@ -100,7 +100,7 @@ async fn client(
     }
 }
 
-fn expect(
+pub(super) fn expect(
     what: &'static str,
     answer: &Answer<'_>,
     status: u16,

@@ -41,7 +41,7 @@ impl Figures {
     }
 
     /// Each figure the median of the rounds'; authorizations and seconds are their sums.
-    fn over(rounds: &[Self]) -> Self {
+    pub(super) fn over(rounds: &[Self]) -> Self {
         let of = |figure: fn(&Self) -> f64| median(rounds.iter().map(figure).collect());
         Self {
             authorizations: rounds.iter().map(|round| round.authorizations).sum(),
@@ -53,7 +53,7 @@ impl Figures {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let upper = values.get(values.len() / 2).copied();
     let lower = values.get(values.len().saturating_sub(1) / 2).copied();
@@ -63,7 +63,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-fn rounded(value: f64, digits: i32) -> f64 {
+pub(super) fn rounded(value: f64, digits: i32) -> f64 {
     let scale = 10_f64.powi(digits);
     (value * scale).round() / scale
 }
@@ -168,9 +168,10 @@ impl Report {
             checked,
         }
     }
+}
 
-    /// For people.
-    pub(super) fn table(&self) -> String {
+impl super::Figured for Report {
+    fn table(&self) -> String {
         let mut table = comfy_table::Table::new();
         table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
         table.set_header([

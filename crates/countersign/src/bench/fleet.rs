@@ -1,5 +1,6 @@
 //! A deployment to measure: many agents, each with an owner of its own, and many staging hosts, all
-//! properly enrolled, under the starter policy as it is shipped. It is no trial.
+//! properly enrolled, under the starter policy; or production hosts under the same policy with its
+//! standing limits raised, so that thousands of changes may run in a day. It is no trial.
 
 use super::prepared::signed;
 use super::{BenchError, failed};
@@ -19,8 +20,9 @@ use countersign_domain::{
 use countersign_facts::Inventory;
 use countersign_gate::found::hex_key;
 use countersign_gate::{InventoryChange, PolicyChange};
+use countersign_policy::PolicySource;
 use ed25519_dalek::SigningKey;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Hosts that one owner's agents may have in flight at once under standing authority: rule SA-100 of
@@ -35,6 +37,15 @@ const SIGNER: &str = "policy-owner";
 /// Who wrote the policy: whoever signs may not have.
 const AUTHOR: &str = "policy-author";
 
+/// What the hosts are, and the policy for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Staging, under the starter policy as it is shipped.
+    Staging,
+    /// Production, where each change is reviewed; any number of them may run.
+    Production,
+}
+
 /// Who takes part.
 pub(super) struct Fleet {
     pub(super) deployment: DeploymentId,
@@ -47,6 +58,7 @@ pub(super) struct Fleet {
 /// Founds it, enrols all, and lets every host observe.
 pub(super) fn found(
     dir: &Path,
+    kind: Kind,
     agents: u16,
     hosts: u16,
 ) -> Result<(Deployment, Fleet), BenchError> {
@@ -66,8 +78,8 @@ pub(super) fn found(
     for operations in operations(&fleet)?.chunks(countersign_domain::roster::OPERATIONS_MAX) {
         fleet.roster_version = enrol(&deployment, &key, operations)?;
     }
-    set_inventory(&deployment, &key, &fleet)?;
-    set_policy(&deployment, &key)?;
+    set_inventory(&deployment, &key, &fleet, kind)?;
+    set_policy(&deployment, &key, kind)?;
     observe_all(&deployment, &fleet)?;
     Ok((deployment, fleet))
 }
@@ -214,14 +226,22 @@ fn enrol(
         .map_err(failed(WHAT))
 }
 
-fn set_inventory(deployment: &Deployment, key: &SshKey, fleet: &Fleet) -> Result<(), BenchError> {
+fn set_inventory(
+    deployment: &Deployment,
+    key: &SshKey,
+    fleet: &Fleet,
+    kind: Kind,
+) -> Result<(), BenchError> {
     const WHAT: &str = "writing the inventory";
     let tier = Tier::new(3).map_err(failed(WHAT))?;
     let assets = (0_usize..)
         .zip(&fleet.hosts)
         .map(|(number, (host, _))| Asset {
             host: host.clone(),
-            environment: Environment::Staging,
+            environment: match kind {
+                Kind::Staging => Environment::Staging,
+                Kind::Production => Environment::Production,
+            },
             tier,
             criticality: Criticality::Medium,
             exposure: Exposure::Controlled,
@@ -254,10 +274,51 @@ fn set_inventory(deployment: &Deployment, key: &SshKey, fleet: &Fleet) -> Result
     Ok(())
 }
 
-fn set_policy(deployment: &Deployment, key: &SshKey) -> Result<(), BenchError> {
-    const WHAT: &str = "signing the starter policy";
+/// The starter policy with its limits on what is in flight or ran today raised out of reach. Its cases
+/// are left out: some say where those limits are.
+fn raised(starter: &PolicySource) -> Result<PolicySource, BenchError> {
+    const WHAT: &str = "raising the limits";
+    let mut files = BTreeMap::new();
+    let mut raised = 0;
+    for (path, bytes) in starter.files() {
+        if path.starts_with("cases/") {
+            continue;
+        }
+        let mut text = String::new();
+        for line in std::str::from_utf8(bytes).map_err(failed(WHAT))?.lines() {
+            let limits = ["context.reservations.", "context.blast.percent"];
+            let mut parts = line.split("<= ");
+            text.push_str(parts.next().unwrap_or_default());
+            for part in parts {
+                let rest = part.trim_start_matches(|char: char| char.is_ascii_digit());
+                if limits.iter().any(|limit| line.contains(limit)) {
+                    raised += 1;
+                    text.push_str("<= 1000000000");
+                    text.push_str(rest);
+                } else {
+                    text.push_str("<= ");
+                    text.push_str(part);
+                }
+            }
+            text.push('\n');
+        }
+        files.insert(path.clone(), text.into_bytes());
+    }
+    if raised < 10 {
+        return Err(BenchError::Void(
+            "the starter policy has other limits".into(),
+        ));
+    }
+    PolicySource::new(files).map_err(failed(WHAT))
+}
+
+fn set_policy(deployment: &Deployment, key: &SshKey, kind: Kind) -> Result<(), BenchError> {
+    const WHAT: &str = "signing the policy";
     let author = person(AUTHOR)?;
-    let source = countersign_policy::starter_for(&author);
+    let mut source = countersign_policy::starter_for(&author);
+    if kind == Kind::Production {
+        source = raised(&source)?;
+    }
     let subject = Subject::Policy {
         policy: source.digest(),
         version: 1,

@@ -146,9 +146,9 @@ enum Command {
     /// The enforcement point of a machine (the program `countersign-host`)
     #[command(subcommand, hide = true)]
     Host(countersign_host::Command),
-    /// Measure authorizations per second (`cargo xtask bench`)
-    #[command(hide = true)]
-    BenchP1(crate::bench::Arguments),
+    /// Measure this program on this machine (`cargo xtask bench`)
+    #[command(subcommand, hide = true)]
+    Bench(crate::bench::Bench),
     /// Write completions for a shell
     Completions {
         /// The shell
@@ -200,7 +200,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Log(command) => return log::run(context, command),
         Command::Witness(command) => witness::run(context, command)?,
         Command::Host(command) => return Ok(countersign_host::run(command)),
-        Command::BenchP1(arguments) => return Ok(crate::bench::run(&arguments, context.json)),
+        Command::Bench(bench) => return Ok(crate::bench::run(&bench, context.json)),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "countersign", &mut script);

@@ -10,6 +10,7 @@
 mod api;
 mod app;
 mod attacks;
+mod bench;
 mod changes;
 mod cli;
 mod deployments;

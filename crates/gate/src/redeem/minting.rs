@@ -67,7 +67,6 @@ impl Minting<'_> {
         if let Some(why) = self.stricter(tx, &record, &executions, &gathered, &decision, &facts)? {
             return Ok(Redeemed::Withheld(why));
         }
-        crate::keep_value(tx, &facts)?;
         let warrant = self.warrant(&record, &execution, &decision)?;
         let input = jws::signing_input(
             WARRANT_TYP,

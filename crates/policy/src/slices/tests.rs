@@ -4,10 +4,12 @@
 use super::*;
 use crate::Policy;
 use crate::decide::Decided;
+use crate::reads::Reads;
 use crate::request::Situation;
 use crate::sheet::FactSheet;
 use crate::strategies::{STARTER, sheets, with_rules};
 use cedar_policy::Authorizer;
+use countersign_domain::canonical;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -126,12 +128,15 @@ fn sliced(
 
 fn decide_all(policy: &Policy, sheet: &FactSheet) -> (Decided, Decided) {
     let facts = sheet.facts().unwrap();
-    let mut situations = policy.vocabulary().situations(&facts).unwrap();
-    let on_slices = policy.decide_on(&facts, &situations);
+    let on_slices = policy.decide(&facts);
+    // Every attribute is built, and no facet excludes a rule.
+    let everything = Reads::everything();
+    let mut situations = policy.vocabulary().situations(&facts, &everything).unwrap();
     for one in &mut situations {
         one.facets = Facets::default();
     }
-    (on_slices, policy.decide_on(&facts, &situations))
+    let digest = canonical::digest(&facts).unwrap();
+    (on_slices, policy.decide_on(&facts, digest, &situations))
 }
 
 proptest! {
@@ -143,7 +148,7 @@ proptest! {
             let (on_slices, on_all) = decide_all(policy, &sheet);
             prop_assert_eq!(on_slices, on_all);
             let book = policy.book();
-            for one in policy.vocabulary().situations(&sheet.facts().unwrap()).unwrap() {
+            for one in policy.vocabulary().situations(&sheet.facts().unwrap(), policy.reads()).unwrap() {
                 for (slices, request) in [
                     (&book.limits, &one.request),
                     (&book.standing, &one.execute),
@@ -168,7 +173,11 @@ fn evaluated(condition: &str) -> usize {
     ))
     .unwrap();
     let facts = FactSheet::default().facts().unwrap();
-    let situation = policy.vocabulary().situations(&facts).unwrap().remove(0);
+    let situation = policy
+        .vocabulary()
+        .situations(&facts, &Reads::everything())
+        .unwrap()
+        .remove(0);
     let slices = policy.book().requests.applying(situation.facets);
     slices
         .flat_map(PolicySet::policies)
@@ -204,7 +213,10 @@ fn literals(values: Values) -> Vec<String> {
 fn facets_are_what_cedar_is_given() {
     let facts = FactSheet::default().facts().unwrap();
     let vocabulary = STARTER.vocabulary();
-    let situation = vocabulary.situations(&facts).unwrap().remove(0);
+    let situation = vocabulary
+        .situations(&facts, &Reads::everything())
+        .unwrap()
+        .remove(0);
     let guards = Guards::new(vocabulary);
     for (path, values) in DIMENSIONS {
         let mut holding = 0;
