@@ -1,4 +1,4 @@
-//! Developer tasks: `cargo xtask test`, `tidy`, `bench`, `deb`. Imports nothing of ours, so that it builds and
+//! Developer tasks: `cargo xtask test`, `tidy`, `bench`, `deb`, `sim`. Imports nothing of ours, so that it builds and
 //! judges the house even while a crate of it does not compile. Not shipped.
 #![cfg_attr(
     test,
@@ -10,6 +10,7 @@ mod deb;
 mod metadata;
 mod options;
 mod root;
+mod sim;
 mod step;
 mod test;
 mod tidy;
@@ -18,7 +19,7 @@ mod tools;
 use std::process::ExitCode;
 
 /// The tasks, as a reader of the README may type them.
-const TASKS: [&str; 5] = ["test", "tidy", "bench", "deb", "help"];
+const TASKS: [&str; 6] = ["test", "tidy", "bench", "deb", "sim", "help"];
 
 const USAGE: &str = "\
 Developer tasks for Countersign.
@@ -37,6 +38,8 @@ Tasks:
                                      ARGS: handed to `countersign bench WHAT` as they are
   deb [ARGS]                         build the Debian package of `countersign-host` into `target/debian`
                                      ARGS: handed to `cargo deb` as they are
+  sim [ARGS]                         simulate gate, hosts, agents and people from a seed
+                                     ARGS: --seed N, --steps N, --runs N
   help                               show this
 
 CI=true: no colours, no questions, and `Cargo.lock` must be up to date.
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         },
         "bench" => root::find().and_then(|root| bench::run(&root, rest)),
         "deb" => root::find().and_then(|root| deb::run(&root, rest)),
+        "sim" => root::find().and_then(|root| sim::run(&root, rest)),
         unknown => return wrong_command_line(&format!("no task is called `{unknown}`")),
     };
     match outcome {

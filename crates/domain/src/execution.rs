@@ -97,7 +97,8 @@ impl ExecutionState {
             (S::Issued, NeverStartedInTime) => S::Expired,
             // A late word of the host that it never started closes an unknown one the same way.
             (S::Unknown, NeverStartedInTime) => S::Revoked,
-            (S::Issued | S::Started, LoseSight) => S::Unknown,
+            // Silence first, and then the host's own word that it does not know: it stays unknown.
+            (S::Issued | S::Started | S::Unknown, LoseSight) => S::Unknown,
 
             (S::Started | S::Unknown, Succeed) => S::Succeeded,
             (S::Started | S::Unknown, Fail) => S::Failed,
@@ -109,7 +110,7 @@ impl ExecutionState {
             )
             | (S::Issued, Issue | Revoke | Expire | Succeed | Fail | RollBack)
             | (S::Started, Issue | Revoke | Expire | NeverStarted | NeverStartedInTime | Start)
-            | (S::Unknown, Issue | Revoke | Expire | Start | LoseSight)
+            | (S::Unknown, Issue | Revoke | Expire | Start)
             | (S::Revoked | S::Expired | S::Succeeded | S::Failed | S::RolledBack, any_event!()) => {
                 return Err(ExecutionError { state: self, event });
             }
@@ -193,7 +194,13 @@ mod tests {
             ),
             (
                 S::Unknown,
-                &[S::Succeeded, S::Failed, S::RolledBack, S::Revoked],
+                &[
+                    S::Succeeded,
+                    S::Failed,
+                    S::RolledBack,
+                    S::Revoked,
+                    S::Unknown,
+                ],
             ),
         ];
         for state in STATES {

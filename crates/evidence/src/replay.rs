@@ -293,7 +293,8 @@ impl Replay {
         }
         let ended = self.changes.get_mut(id).is_some_and(|change| {
             change.slim();
-            change.state.is_final()
+            // A host may still find out what nobody knows, even after the review.
+            change.state.is_final() && !change.has_unknown()
         });
         if ended {
             self.changes.remove(id);

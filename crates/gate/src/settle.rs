@@ -90,9 +90,12 @@ impl Gate {
                 let execution = load_execution(tx, &verified.change, &verified.host)?;
                 same_warrant(&execution, &verified.warrant)?;
                 if let Some(earlier) = &execution.settlement {
-                    // What a host showed told the ending only: its receipt may say when.
+                    // What a host showed told the ending only: its receipt may say when. And to know
+                    // nothing twice is to say the same.
                     let same = earlier.ending == verified.ending
-                        && (earlier.reconciled || earlier.ended_at == verified.ended_at);
+                        && (earlier.reconciled
+                            || earlier.ended_at == verified.ended_at
+                            || verified.ending == Ending::Unknown);
                     let still_open = execution.state == ExecutionState::Unknown;
                     if same || !still_open {
                         let state = load_change(tx, &verified.change)?.state;

@@ -184,13 +184,13 @@ fn check<'a>(
         ));
     }
     let voted = |vote: &&VoteRecord| vote.person == statement.approver;
-    if let Some(vote) = record.votes.iter().find(voted)
-        && still_counts(store, world, vote, now)?
-    {
-        return Err(GateError::Conflict(format!(
-            "`{}` has voted already",
-            statement.approver
-        )));
+    for vote in record.votes.iter().filter(voted) {
+        if still_counts(store, world, vote, now)? {
+            return Err(GateError::Conflict(format!(
+                "`{}` has voted already",
+                statement.approver
+            )));
+        }
     }
     Ok(decision)
 }

@@ -19,6 +19,7 @@ mod contract;
 mod cosign;
 mod engine;
 mod error;
+mod faults;
 mod fsck;
 mod history;
 mod job;
@@ -48,6 +49,7 @@ pub use contract::{
 };
 pub use cosign::{CosignError, CosignRequest, Cosigner};
 pub use error::OpenError;
+pub use faults::{CommitPoint, Faults};
 pub use fsck::{FsckReport, LogReport, fsck};
 pub use pending::Pending;
 pub use per_log::PerLog;

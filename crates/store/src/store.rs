@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use crate::contract::{Log, Read, StoreError, Write};
 use crate::cosign::Cosigner;
 use crate::error::OpenError;
+use crate::faults::Faults;
 use crate::job::erased;
 use crate::latest::LatestFile;
 use crate::lock;
@@ -32,6 +33,8 @@ pub struct Options {
     pub queue_max: usize,
     /// Who gets cosignatures for the authorizations log; nobody by default.
     pub cosigner: Option<Arc<dyn Cosigner>>,
+    /// Makes commits fail, for simulations of a disk; none by default.
+    pub faults: Option<Arc<dyn Faults>>,
 }
 
 impl Default for Options {
@@ -40,6 +43,7 @@ impl Default for Options {
             batch_max: 1_024,
             queue_max: 8_192,
             cosigner: None,
+            faults: None,
         }
     }
 }
@@ -110,6 +114,7 @@ impl Store {
             batch_max: options.batch_max.max(1),
             latest,
             stage,
+            faults: options.faults,
             notes: Vec::new(),
             groups: 0,
             _lock: lock,

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use crate::contract::{Head, Log, StoreError};
 use crate::engine::Transaction;
+use crate::faults::{CommitPoint, Faults};
 use crate::job::AnyJob;
 use crate::latest::LatestFile;
 use crate::lock::Lock;
@@ -45,6 +46,7 @@ pub(crate) struct Writer {
     pub(crate) batch_max: usize,
     pub(crate) latest: LatestFile,
     pub(crate) stage: Option<ProofStage>,
+    pub(crate) faults: Option<Arc<dyn Faults>>,
     /// Notes that go into the database with the next group: signing an unchanged head again gives
     /// the same bytes, so nothing is lost where they do not get there.
     pub(crate) notes: Vec<(Log, Note)>,
@@ -191,9 +193,17 @@ impl Writer {
             }
         }
         self.put_notes()?;
+        self.strike(CommitPoint::Before)?;
         self.conn.prepare_cached("COMMIT")?.execute([])?;
+        self.strike(CommitPoint::After)?;
         self.notes.clear();
         Ok(())
+    }
+
+    /// Fails here where a simulated disk does.
+    fn strike(&self, point: CommitPoint) -> Result<(), Fatal> {
+        let struck = self.faults.as_ref().and_then(|faults| faults.strike(point));
+        struck.map_or(Ok(()), |why| Err(Fatal(why)))
     }
 
     /// One job in its own savepoint: its failure is its own affair.

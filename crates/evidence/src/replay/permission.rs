@@ -50,9 +50,10 @@ impl Replay {
             FindingKind::Clock,
             format!("`{person}` voted after the deadline"),
         );
-        if !change.nonces.insert(statement.nonce.clone())
-            || change.votes.iter().any(|earlier| earlier.person == person)
-        {
+        // Whose vote no longer holds may vote again; nobody's counts twice.
+        let earlier = change.votes.iter().filter(|one| one.person == person);
+        let again = earlier.into_iter().any(|one| one.holds(roster, place.at));
+        if !change.nonces.insert(statement.nonce.clone()) || again {
             note.say(
                 FindingKind::Order,
                 format!("`{person}` voted twice, or a vote was replayed"),
@@ -98,6 +99,7 @@ impl Replay {
             vote,
             counts_for: counts_for.clone(),
             signed_at: statement.signed_at,
+            signed: signed.clone(),
         });
         Proven::Voted(Box::new(statement), counts_for)
     }
@@ -136,7 +138,10 @@ impl Replay {
                     FindingKind::Clock,
                     "it was authorized after the time to decide it had passed",
                 );
-                check_approved(decided, &change.votes, roster, signers, note);
+                let votes = change.votes.iter();
+                let votes: Vec<&Counted> =
+                    votes.filter(|vote| vote.holds(roster, place.at)).collect();
+                check_approved(decided, &votes, roster, signers, note);
             }
         }
         change.advance(ChangeEvent::Authorize, note);
@@ -229,7 +234,7 @@ fn check_standing(
 
 fn check_approved(
     decided: &Decided,
-    votes: &[Counted],
+    votes: &[&Counted],
     roster: &Roster,
     signers: &[Signer],
     note: &mut Note<'_>,

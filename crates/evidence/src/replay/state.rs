@@ -5,12 +5,13 @@ use countersign_domain::change::ChangeEvent;
 use countersign_domain::decision::Decision;
 use countersign_domain::execution::ExecutionEvent;
 use countersign_domain::lease::HostPlan;
-use countersign_domain::statement::Vote;
+use countersign_domain::statement::{SignedStatement, Vote};
 use countersign_domain::warrant::{Ground, Signer};
 use countersign_domain::{
     AgentId, ChangeState, Digest, ExecutionState, GroupId, HostId, Nonce, PersonId, Proposal,
-    Timestamp,
+    Roster, Timestamp,
 };
+use countersign_verify::ssh::verify_statement;
 use countersign_verify::{Verified, VerifiedWarrant};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,6 +45,15 @@ pub(crate) struct Counted {
     pub vote: Vote,
     pub counts_for: Vec<GroupId>,
     pub signed_at: Timestamp,
+    /// What was signed, to be verified again when it is used.
+    pub signed: SignedStatement,
+}
+
+impl Counted {
+    /// True when it could be used at that time: its key unrevoked, its time not over.
+    pub(crate) fn holds(&self, roster: &Roster, at: Timestamp) -> bool {
+        verify_statement(&self.signed, roster, Some(at)).is_ok()
+    }
 }
 
 /// The authorization of a change.
@@ -142,6 +152,12 @@ impl Change {
         if self.state == ChangeState::Running && !open {
             self.advance(ChangeEvent::Settle, note);
         }
+    }
+
+    /// True while nobody knows how one of its executions went.
+    pub(crate) fn has_unknown(&self) -> bool {
+        let mut executions = self.executions.values();
+        executions.any(|execution| execution.state == ExecutionState::Unknown)
     }
 
     /// The change digest that was decided on.

@@ -81,6 +81,24 @@ fn signatures_that_were_voided_can_be_given_again() {
 }
 
 #[test]
+fn who_signed_for_too_short_a_time_can_sign_again_and_counts_once() {
+    let mut house = House::ready(Founding::default());
+    let mut tale = Tale::asked(&mut house, &[]);
+    let brief = state(
+        "chen",
+        house.now.plus_seconds(-3_000),
+        tale.ballot(Vote::Approve),
+    );
+    tale.vote_as(&mut house, "chen", brief);
+    tale.votes.clear();
+    house.now = house.now.plus_seconds(1_200);
+    tale.vote(&mut house, "chen");
+    tale.vote(&mut house, "ana");
+    tale.authorize(&mut house, Ground::Approved);
+    holds(&house.verify());
+}
+
+#[test]
 fn refusals_halts_and_late_receipts_hold() {
     let mut house = House::ready(Founding::default());
     let mut refused = Tale::asked(&mut house, &[]);
@@ -126,8 +144,14 @@ fn refusals_halts_and_late_receipts_hold() {
         closing: countersign_domain::entry::ExecutionClosing::Unknown,
         why: "silent".into(),
     });
-    let receipt = late.receipt(&house, Ending::Succeeded, started_at);
-    late.settle_as(&mut house, &receipt);
+    // Silence is reviewed as well, and does not keep the host from finding out: first that it does
+    // not know, then that all is well.
+    late.require_review(&mut house);
+    late.review(&mut house, "chen");
+    for ending in [Ending::Unknown, Ending::Succeeded] {
+        let receipt = late.receipt(&house, ending, started_at);
+        late.settle_as(&mut house, &receipt);
+    }
     holds(&house.verify());
     let why = house.why(&stopped.change);
     assert!(why.findings.is_empty());

@@ -67,6 +67,21 @@ fn vote_after_its_time() {
 }
 
 #[test]
+fn vote_that_had_lapsed_when_it_was_used() {
+    let mut house = house();
+    let mut tale = Tale::asked(&mut house, &["ana"]);
+    let brief = state(
+        "chen",
+        house.now.plus_seconds(-3_000),
+        tale.ballot(Vote::Approve),
+    );
+    tale.vote_as(&mut house, "chen", brief);
+    house.now = house.now.plus_seconds(1_200);
+    tale.authorize(&mut house, Ground::Approved);
+    found(&house.verify(), &[Quorum]);
+}
+
+#[test]
 fn quorum_not_reached() {
     let mut house = house();
     let mut tale = Tale::asked(&mut house, &["chen"]);

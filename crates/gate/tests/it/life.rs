@@ -168,6 +168,27 @@ fn a_silent_host_leaves_the_outcome_unknown_and_raises_an_alarm() {
 }
 
 #[test]
+fn a_host_that_was_silent_may_still_say_that_it_does_not_know() {
+    let mut world = World::new(&["web-1"]);
+    let change = world.prepared("openssl", &[&["web-1"]]);
+    let handover = world.redeem(&change.id, "web-1").unwrap();
+    world.now = world.now.plus_seconds(3600);
+    block_on(world.gate.sweep(world.now)).unwrap();
+    let settle =
+        |world: &World, ending| world.settle(&change.id, "web-1", &handover.warrant, ending);
+    settle(&world, Ending::Unknown).unwrap();
+    let execution = |world: &World| world.gate.change(&change.id).unwrap().executions[0].clone();
+    assert_eq!(execution(&world).state, ExecutionState::Unknown);
+    // Saying it again later adds nothing.
+    let size = world.gate.store().checkpoint(Log::Authorizations).0;
+    world.now = world.now.plus_seconds(60);
+    settle(&world, Ending::Unknown).unwrap();
+    assert_eq!(size, world.gate.store().checkpoint(Log::Authorizations).0);
+    settle(&world, Ending::Failed).unwrap();
+    assert_eq!(execution(&world).state, ExecutionState::Failed);
+}
+
+#[test]
 fn a_late_review_is_overdue_and_climbs() {
     let mut world = World::new(&["web-1"]);
     let change = world.prepared("openssl", &[&["web-1"]]);
