@@ -373,6 +373,17 @@ fn halt_binds_gate(truth: &Truth, seen: &Seen<'_>) -> Option<String> {
     halt.map(|halt| format!("a warrant while {halt:?} is halted"))
 }
 
+/// True when somebody halted after this warrant was issued, and every host must have noticed.
+pub(crate) fn halted_long_ago(truth: &Truth, warrant: &Digest, now: Timestamp) -> bool {
+    // A minute for the lease, and what clocks and answers may be off: each bounded.
+    let bound = 60 + SKEW_SECONDS + ANSWER_SECONDS_MAX;
+    let warrant = truth.warrants.get(warrant);
+    warrant
+        .and_then(|warrant| usize::try_from(warrant.halt_epoch).ok())
+        .and_then(|next| truth.epochs.get(next))
+        .is_some_and(|at| now > at.plus_seconds(bound))
+}
+
 fn halt_binds_hosts(truth: &Truth, seen: &Seen<'_>) -> Option<String> {
     let (Seen::Effect(_, _, now), (host, effect, digest)) = (seen, effect(seen)?) else {
         return None;
@@ -380,15 +391,7 @@ fn halt_binds_hosts(truth: &Truth, seen: &Seen<'_>) -> Option<String> {
     if effect.phase == Phase::Reverse {
         return None;
     }
-    let warrant = truth.warrants.get(&digest)?;
-    let next = usize::try_from(warrant.halt_epoch).ok()?;
-    // A minute for the lease, and what clocks and answers may be off: each bounded.
-    let bound = 60 + SKEW_SECONDS + ANSWER_SECONDS_MAX;
-    let late = truth
-        .epochs
-        .get(next)
-        .is_some_and(|at| *now > at.plus_seconds(bound));
-    unless(!late, || {
+    unless(!halted_long_ago(truth, &digest, *now), || {
         format!("{host}: started {effect:?} long after a halt")
     })
 }

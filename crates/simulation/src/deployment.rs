@@ -157,11 +157,12 @@ impl Deployment {
     }
 
     /// Ends the gate and opens it again. After a kill it is opened from an image of the files as they
-    /// were before anything was closed; after a failed commit from the files themselves.
+    /// were before anything was closed; after a failed commit from the files themselves. A `backup` is an
+    /// image that lacks what was committed last.
     ///
     /// # Errors
     /// What the store says when it does not open.
-    pub fn restart(&mut self, killed: bool) -> Result<(), String> {
+    pub fn restart(&mut self, killed: bool, backup: bool) -> Result<(), String> {
         self.disk.arm(None);
         let left = self.folder.clone();
         if killed {
@@ -169,7 +170,8 @@ impl Deployment {
             self.folder = self.base.join(format!("gate-{}", self.generation));
             std::fs::create_dir_all(&self.folder).map_err(|error| error.to_string())?;
             // The database before its log: what is written meanwhile is in the log alone.
-            for name in ["checkpoints.latest", "countersign.db", "countersign.db-wal"] {
+            let names = ["countersign.db", "countersign.db-wal", "checkpoints.latest"];
+            for name in &names[..if backup { 1 } else { names.len() }] {
                 match std::fs::copy(left.join(name), self.folder.join(name)) {
                     Ok(_) => {}
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

@@ -66,6 +66,12 @@ pub enum Flaw {
     Lies,
     /// Acts on a permit however old it is.
     KeepsPermits,
+    /// Installs under a warrant that nobody issued.
+    ActsUnwarranted,
+    /// Installs what it spent a second time.
+    ActsTwice,
+    /// Installs something else than its plan says.
+    ActsOtherwise,
 }
 
 /// The machine has died, or its journal refuses.

@@ -9,7 +9,8 @@ use crate::network::{Answer, Fate, Message};
 use crate::truth::{self, Truth};
 use countersign_domain::entry::LogEntry;
 use countersign_domain::lease::Handover;
-use countersign_domain::{ChangeId, Digest, Nonce, Timestamp};
+use countersign_domain::receipt::Ending;
+use countersign_domain::{ChangeId, Digest, Nonce, Receipt, Timestamp};
 use countersign_gate::GateError;
 use countersign_ledger::{Tree, leaf_hash};
 use countersign_store::{CommitPoint, Log, StoreError};
@@ -90,6 +91,12 @@ pub enum GateFlaw {
     None,
     /// Takes halts and forgets them.
     ForgetsHalts,
+    /// Comes back from an older state of its disk after a crash.
+    RestoresBackup,
+    /// Takes what was signed with a person's key by somebody else.
+    StolenKey,
+    /// Believes agents, all of which lie.
+    BelievesClaims,
 }
 
 /// An answer on its way to a machine.
@@ -292,9 +299,17 @@ impl Simulation {
             Message::Vote(_, signed) | Message::Review(_, signed) | Message::Halt(signed) => {
                 vec![truth::digest(signed)]
             }
-            Message::Resume(_) | Message::Redeem(_) | Message::Sweep | Message::CrossCommit => {
-                Vec::new()
+            Message::Propose(_, submission) => {
+                vec![Digest::of(submission.proposal.as_bytes())]
             }
+            // To know nothing twice is taken, and logged once.
+            Message::Settle(_, _, receipt)
+                if truth::payload(receipt)
+                    .is_some_and(|receipt: Receipt| receipt.ending != Ending::Unknown) =>
+            {
+                vec![Digest::of(receipt.as_bytes())]
+            }
+            Message::Resume(signed) => signed.iter().map(truth::digest).collect(),
             _ => Vec::new(),
         };
         let answer =
@@ -335,7 +350,10 @@ impl Simulation {
         } else {
             "the disk failed"
         });
-        let reopened = self.deployment.restart(killed);
+        let reopened = {
+            let backup = self.gate_flaw == GateFlaw::RestoresBackup;
+            self.deployment.restart(killed, backup)
+        };
         reopened.map_err(|error| self.violation("a crashed gate opens again", error))?;
         self.read_logs()
     }
@@ -374,6 +392,7 @@ impl Simulation {
             for bytes in fresh {
                 if log == Log::Recommendations {
                     self.check(&Seen::Recommendation(&bytes))?;
+                    self.truth.logged.insert(Digest::of(&bytes));
                     continue;
                 }
                 let entry = LogEntry::read(&bytes)

@@ -6,7 +6,7 @@ mod hosts;
 use crate::actors::{self, Asked};
 use crate::deployment;
 use crate::network::Message;
-use crate::run::{Simulation, Violation};
+use crate::run::{GateFlaw, Simulation, Violation};
 use crate::truth;
 use countersign_domain::asset::{Environment, Tier};
 use countersign_domain::package::{Architecture, PackageName, Version};
@@ -119,7 +119,7 @@ impl Simulation {
                 .recommended
                 .insert(countersign_domain::Digest::of(signed.as_bytes()));
             self.truth.proposals.insert(change.clone(), proposal);
-            if lie {
+            if lie || self.gate_flaw == GateFlaw::BelievesClaims {
                 self.truth.lies.insert(change);
             }
         }
@@ -154,7 +154,7 @@ impl Simulation {
             seconds: if self.rng.gen_bool(0.1) { 5 } else { 3600 },
         };
         let signed = actors::statement(name, if forged { "mallory" } else { name }, asked);
-        if !forged {
+        if !forged && self.gate_flaw != GateFlaw::StolenKey {
             self.truth.signed.insert(truth::digest(&signed));
         }
         Ok(signed)

@@ -248,7 +248,10 @@ impl Truth {
                 self.halted.insert(halt.clone());
                 self.epochs.push(entry.at);
             }
-            Event::Resumed { halt, .. } => {
+            Event::Resumed {
+                halt, statements, ..
+            } => {
+                self.logged.extend(statements.iter().map(digest));
                 self.halted.remove(halt);
                 self.epochs.push(entry.at);
             }

@@ -167,11 +167,23 @@ impl Machine {
         });
         let new = transition.new.as_ref().map_or(0, number);
         self.installed.insert(transition.name.to_string(), new);
-        happened.push(Effect {
+        let warrant = match self.flaw {
+            Flaw::ActsUnwarranted => Digest::of(b"a warrant of its own"),
+            _ => warrant,
+        };
+        let mut transition = transition.clone();
+        if self.flaw == Flaw::ActsOtherwise {
+            transition.sha256 = Some(Digest::of(b"another artifact"));
+        }
+        let effect = Effect {
             warrant: Some(warrant),
             phase,
-            transition: transition.clone(),
+            transition,
             journalled,
-        });
+        };
+        if self.flaw == Flaw::ActsTwice {
+            happened.push(effect.clone());
+        }
+        happened.push(effect);
     }
 }

@@ -3,7 +3,8 @@
 
 use super::PLAN_SECONDS;
 use crate::actors;
-use crate::machine::{ANSWER_SECONDS_MAX, Fortune, Stopped};
+use crate::checks::halted_long_ago;
+use crate::machine::{ANSWER_SECONDS_MAX, Flaw, Fortune, Stopped};
 use crate::network::{Answer, Message};
 use crate::run::{Handed, Held, Simulation, Violation};
 use countersign_domain::observation::{CveCoverage, Observation, PendingUpgrade};
@@ -199,7 +200,8 @@ impl Simulation {
                     permit,
                     jws: handover.warrant,
                 };
-                if self.rng.gen_bool(0.8) {
+                let keeps = self.machines[at].flaw == Flaw::KeepsPermits;
+                if self.rng.gen_bool(0.8) && !keeps {
                     return self.act(held);
                 }
                 self.held.push(held);
@@ -212,7 +214,18 @@ impl Simulation {
         if self.held.is_empty() {
             return Ok(());
         }
-        let at = self.rng.gen_range(0..self.held.len());
+        let mut at = self.rng.gen_range(0..self.held.len());
+        // Whoever keeps permits comes back with them at the worst moment.
+        if self.machines[0].flaw == Flaw::KeepsPermits {
+            let late = |held: &Held| {
+                let warrant = held.permit.warrant().digest();
+                halted_long_ago(&self.truth, warrant, self.now)
+            };
+            match self.held.iter().position(late) {
+                Some(first) => at = first,
+                None => return Ok(()),
+            }
+        }
         let held = self.held.swap_remove(at);
         self.act(held)
     }

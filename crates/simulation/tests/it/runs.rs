@@ -70,3 +70,54 @@ fn a_gate_that_forgets_halts_is_caught() {
         "what is acknowledged is logged"
     );
 }
+
+#[test]
+fn a_host_that_acts_without_a_warrant_is_caught() {
+    assert_eq!(
+        caught(Flaw::ActsUnwarranted, GateFlaw::None),
+        "1 no warrant, no effect"
+    );
+}
+
+#[test]
+fn a_host_that_spends_twice_is_caught() {
+    assert_eq!(caught(Flaw::ActsTwice, GateFlaw::None), "4 one spend");
+}
+
+#[test]
+fn a_host_that_installs_something_else_is_caught() {
+    let check = caught(Flaw::ActsOtherwise, GateFlaw::None);
+    assert!(["1 intent before effect", "13 the host defines"].contains(&check.as_str()));
+}
+
+#[test]
+fn a_host_that_keeps_its_permits_is_caught() {
+    assert_eq!(
+        caught(Flaw::KeepsPermits, GateFlaw::None),
+        "11 a halt binds hosts in time"
+    );
+}
+
+#[test]
+fn a_gate_that_comes_back_from_a_backup_is_caught() {
+    assert_eq!(
+        caught(Flaw::None, GateFlaw::RestoresBackup),
+        "published entries stay"
+    );
+}
+
+#[test]
+fn a_stolen_signature_is_caught() {
+    assert_eq!(
+        caught(Flaw::None, GateFlaw::StolenKey),
+        "6 named humans are proven"
+    );
+}
+
+#[test]
+fn a_gate_that_believes_claims_is_caught() {
+    assert_eq!(
+        caught(Flaw::None, GateFlaw::BelievesClaims),
+        "3 facts, not claims"
+    );
+}
