@@ -346,6 +346,42 @@ pub enum Event {
         /// When the next rung is reached.
         due_at: Timestamp,
     },
+    /// A host acted without the gate, because the quorum that it pins broke the glass. An alarm by
+    /// itself; a human has to review it.
+    Emergency {
+        /// The change that the order became.
+        emergency: ChangeId,
+        /// The host.
+        host: HostId,
+        /// Digest of the order: what the host spent.
+        order: Digest,
+        /// Digest of the plan that it acted on.
+        plan: Digest,
+        /// Digest of all that was signed (order, plan, statements), which is kept beside the log.
+        bundle: Digest,
+        /// The statements that verify, each over host, order and plan.
+        statements: Vec<SignedStatement>,
+        /// The receipt as the host signed it (compact JWS), for the order.
+        receipt: String,
+        /// Until when a human has to have reviewed it.
+        due_at: Timestamp,
+    },
+    /// A human reviewed an emergency.
+    EmergencyReviewed {
+        /// The change.
+        emergency: ChangeId,
+        /// The review as signed.
+        statement: SignedStatement,
+    },
+    /// The review of an emergency is late.
+    EmergencyOverdue {
+        /// The change.
+        emergency: ChangeId,
+        /// The rung, from 1.
+        rung: u8,
+        /// When the next rung is reached.
+        due_at: Timestamp,
+    },
     /// The other log's checkpoint, so that neither can be rewritten alone.
     CrossCommitted {
         /// The other log's origin.
@@ -386,6 +422,9 @@ impl Event {
             | Self::Unwarranted { .. }
             | Self::UnwarrantedReviewed { .. }
             | Self::UnwarrantedOverdue { .. }
+            | Self::Emergency { .. }
+            | Self::EmergencyReviewed { .. }
+            | Self::EmergencyOverdue { .. }
             | Self::Halted { .. }
             | Self::Resumed { .. }
             | Self::CrossCommitted { .. } => None,

@@ -155,6 +155,18 @@ pub enum Subject {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Digest>,
     },
+    /// A review of what a host did because the glass was broken.
+    EmergencyReview {
+        /// The change that the order became.
+        emergency: ChangeId,
+        /// Digest of the entry that tells of it: what was looked at.
+        entry: Digest,
+        /// What was found.
+        verdict: Verdict,
+        /// Salted digest of the reviewer's note.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<Digest>,
+    },
     /// Stop.
     Halt {
         /// How much.

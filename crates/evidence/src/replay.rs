@@ -7,6 +7,7 @@
 //! [`Surroundings`], because they need the tree.
 
 mod change;
+mod emergency;
 mod execution;
 mod govern;
 mod permission;
@@ -80,6 +81,7 @@ pub(crate) struct Replay {
     changes: BTreeMap<ChangeId, Change>,
     changes_seen: u64,
     packages: unwarranted::Packages,
+    emergencies: emergency::Emergencies,
     latest: Timestamp,
 }
 
@@ -106,6 +108,7 @@ impl Replay {
             changes: BTreeMap::new(),
             changes_seen: 0,
             packages: unwarranted::Packages::new(),
+            emergencies: emergency::Emergencies::new(),
             latest: Timestamp::EPOCH,
         }
     }
@@ -152,6 +155,7 @@ impl Replay {
             at: entry.at,
         };
         self.packages_seen(index, entry, note);
+        self.emergency_seen(entry, note);
         let proven = self.event(place, &entry.event, around, note);
         if let Some(change) = entry.event.change() {
             self.forget_ended(change);
@@ -246,10 +250,16 @@ impl Replay {
             Event::UnwarrantedReviewed { finding, statement } => {
                 self.unwarranted_reviewed(place, *finding, statement, note);
             }
-            // Followed in `packages_seen`, where the entry is whole.
+            Event::EmergencyReviewed {
+                emergency,
+                statement,
+            } => self.emergency_reviewed(place, emergency, statement, note),
+            // Followed in `packages_seen` and `emergency_seen`, where the entry is whole.
             Event::PackagesReported { .. }
             | Event::Unwarranted { .. }
-            | Event::UnwarrantedOverdue { .. } => {}
+            | Event::UnwarrantedOverdue { .. }
+            | Event::Emergency { .. }
+            | Event::EmergencyOverdue { .. } => {}
             // What they say is looked up by digest when it is decided on.
             Event::Feed { .. } | Event::Observed { .. } | Event::Alarm { .. } => {}
         }

@@ -6,6 +6,7 @@
 
 mod change;
 mod deployment;
+mod emergency;
 mod packages;
 
 pub(crate) use deployment::halt_key;
@@ -110,6 +111,9 @@ fn apply_entry(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), Fold
         | Event::Unwarranted { .. }
         | Event::UnwarrantedReviewed { .. }
         | Event::UnwarrantedOverdue { .. } => packages::apply(tx, index, entry),
+        Event::Emergency { .. }
+        | Event::EmergencyReviewed { .. }
+        | Event::EmergencyOverdue { .. } => emergency::apply(tx, index, entry),
         Event::Proposed { .. }
         | Event::Prepared { .. }
         | Event::Unprepared { .. }

@@ -29,6 +29,7 @@ macro_rules! retried {
 }
 
 mod decide;
+mod emergency;
 mod error;
 pub mod fold;
 pub mod found;

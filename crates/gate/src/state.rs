@@ -3,10 +3,12 @@
 
 mod change;
 mod deployment;
+mod emergency;
 mod packages;
 
 pub use change::*;
 pub use deployment::*;
+pub use emergency::*;
 pub use packages::*;
 
 use countersign_domain::Timestamp;

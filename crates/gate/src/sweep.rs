@@ -30,8 +30,8 @@ pub struct Swept {
     pub changes: u32,
     /// Executions whose host has been silent.
     pub executions: u32,
-    /// Reviews that became overdue, or a rung later: of changes, and of transitions without a
-    /// warrant.
+    /// Reviews that became overdue, or a rung later: of changes, emergencies, and
+    /// transitions without a warrant.
     pub reviews: u32,
 }
 
@@ -44,6 +44,7 @@ impl Gate {
     pub async fn sweep(&self, now: Timestamp) -> Result<Swept, GateError> {
         let (executions, changes) = self.store.read(|view| due(view, now))?;
         let unwarranted = self.store.read(|view| crate::reconcile::due(view, now))?;
+        let emergencies = self.store.read(|view| crate::emergency::due(view, now))?;
         let mut swept = Swept::default();
         let mut failed = None;
         for key in executions {
@@ -63,6 +64,12 @@ impl Gate {
         }
         for finding in unwarranted {
             match self.unwarranted_overdue(finding, RUNG_SECONDS, now).await {
+                Ok(later) => swept.reviews += u32::from(later),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        for emergency in emergencies {
+            match self.emergency_overdue(emergency, RUNG_SECONDS, now).await {
                 Ok(later) => swept.reviews += u32::from(later),
                 Err(error) => failed = failed.or(Some(error)),
             }

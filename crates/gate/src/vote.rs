@@ -122,6 +122,7 @@ fn vote_of(statement: &Statement) -> Result<(Vote, Option<Digest>), GateError> {
         } => Ok((*vote, *rationale)),
         Subject::Review { .. }
         | Subject::Unwarranted { .. }
+        | Subject::EmergencyReview { .. }
         | Subject::Policy { .. }
         | Subject::Roster { .. }
         | Subject::Inventory { .. }

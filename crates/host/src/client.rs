@@ -11,6 +11,7 @@ pub use wire::{Deployment, Redemption, RosterPage, ToPrepare, ToRedeem, Unsettle
 use crate::config::Config;
 use crate::key::{HostKey, KeyError};
 use crate::network::{Relay, RelayError};
+use countersign_domain::emergency::EmergencyBundle;
 use countersign_domain::lease::Handover;
 use countersign_domain::text::shown;
 use countersign_domain::{ChangeId, DeploymentId, Timestamp};
@@ -304,6 +305,21 @@ impl Client {
         let change = change.clone();
         let body = serde_json::json!({ "receipt": receipt });
         self.notify(Endpoint::Receipts { change }, caller, &body)
+    }
+
+    /// Hands in what was done because the glass was broken, with the receipt for it.
+    ///
+    /// # Errors
+    /// When the gate does not take it.
+    pub fn emergency(
+        &self,
+        caller: Caller<'_>,
+        bundle: &EmergencyBundle,
+        receipt: &str,
+    ) -> Result<(), ClientError> {
+        let host = caller.key.host().clone();
+        let body = serde_json::json!({ "bundle": bundle, "receipt": receipt });
+        self.notify(Endpoint::Emergencies { host }, caller, &body)
     }
 
     fn notify(

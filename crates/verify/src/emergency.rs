@@ -307,6 +307,7 @@ fn judge(
         Subject::Change { .. }
         | Subject::Review { .. }
         | Subject::Unwarranted { .. }
+        | Subject::EmergencyReview { .. }
         | Subject::Policy { .. }
         | Subject::Roster { .. }
         | Subject::Inventory { .. }

@@ -18,7 +18,7 @@ use countersign_gate::Redemption;
 use serde_json::{Value, json};
 
 /// The host of the path must be the one that calls.
-fn itself(caller: HostId, named: &HostId) -> Result<HostId, Problem> {
+pub(super) fn itself(caller: HostId, named: &HostId) -> Result<HostId, Problem> {
     if caller == *named {
         Ok(caller)
     } else {

@@ -4,6 +4,7 @@
 mod access;
 mod agents;
 mod body;
+mod emergencies;
 mod hosts;
 mod humans;
 mod logs;

@@ -2,7 +2,9 @@
 //! test walks the table, so an endpoint without a check cannot be added unnoticed.
 
 use super::access::{Access, check};
-use super::{App, Problem, agents, hosts, humans, logs, operator, page, reading, unwarranted};
+use super::{
+    App, Problem, agents, emergencies, hosts, humans, logs, operator, page, reading, unwarranted,
+};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -32,6 +34,8 @@ const SMALL: usize = 16 * 1024;
 const MEDIUM: usize = 256 * 1024;
 /// An observation: a JWS of up to 6 MiB, in JSON.
 const OBSERVATION: usize = 6 * 1024 * 1024 + SMALL;
+/// An emergency: what was signed (512 KiB, escaped in JSON) and a receipt.
+const EMERGENCY: usize = 2 * 1024 * 1024;
 /// A proposal with the plans of its hosts.
 const PROPOSAL: usize = 4 * 1024 * 1024;
 /// A policy's files, or an inventory, in JSON.
@@ -117,6 +121,19 @@ pub fn routes() -> Vec<Route> {
             Host,
             OBSERVATION,
             post(hosts::packages),
+        ),
+        write(
+            "/api/v1/hosts/{host}/emergencies",
+            Host,
+            EMERGENCY,
+            post(emergencies::told),
+        ),
+        read("/api/v1/emergencies", Operator, get(emergencies::list)),
+        write(
+            "/api/v1/emergencies/{change}/reviews",
+            Signature,
+            MEDIUM,
+            post(emergencies::review),
         ),
         read("/api/v1/hosts/{host}/work", Host, get(hosts::work)),
         read("/api/v1/work", Host, get(hosts::my_work)),

@@ -2,6 +2,7 @@
 //! are; here are only the envelopes around them.
 
 use countersign_domain::decision::{Decision, Reason};
+use countersign_domain::emergency::EmergencyBundle;
 use countersign_domain::finding::Finding;
 use countersign_domain::lease::HostPlan;
 use countersign_domain::roster::SignedRosterChange;
@@ -11,6 +12,7 @@ use countersign_domain::{
     ChangeId, ChangeState, DeploymentId, Digest, Nonce, Outcome, PersonId, PreparedPlan,
     SignedStatement, Timestamp,
 };
+use countersign_gate::state::EmergencyRecord;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -213,6 +215,31 @@ pub struct ReviewBody {
     /// The text behind the statement's note digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<SaltedText>,
+}
+
+/// What a host did without the gate.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmergencyBody {
+    /// Order, plan and statements.
+    pub bundle: EmergencyBundle,
+    /// The signed receipt (compact JWS).
+    pub receipt: String,
+}
+
+/// Which emergencies are listed.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EmergenciesQuery {
+    /// Those that were reviewed, too.
+    pub reviewed: bool,
+}
+
+/// Emergencies, the newest first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Emergencies {
+    /// Them.
+    pub emergencies: Vec<EmergencyRecord>,
 }
 
 /// A human stops something.

@@ -100,6 +100,14 @@ fn about(subject: &Subject) -> String {
                 format!("{verdict:?}").to_lowercase()
             )
         }
+        Subject::EmergencyReview {
+            emergency, verdict, ..
+        } => {
+            format!(
+                "REVIEW of emergency {emergency}: {}",
+                format!("{verdict:?}").to_lowercase()
+            )
+        }
         Subject::Policy { version, .. } => format!("POLICY version {version} comes into force"),
         Subject::Roster { version, .. } => format!("ROSTER change: version {version}"),
         Subject::Inventory { .. } => "INVENTORY that raises what the AI may do".to_owned(),
@@ -149,7 +157,7 @@ fn details(subject: &Subject) -> Vec<String> {
             }));
             lines
         }
-        Subject::Unwarranted { entry, note, .. } => {
+        Subject::Unwarranted { entry, note, .. } | Subject::EmergencyReview { entry, note, .. } => {
             let mut lines = vec![format!("entry digest    {entry}")];
             lines.extend(note.iter().map(|digest| {
                 format!("your note       {digest} (the text is kept beside the log)")

@@ -43,6 +43,12 @@ const MATRIX: &[(&str, Access)] = &[
     ("POST /api/v1/changes/{change}/withdrawals", Access::Agent),
     ("POST /api/v1/hosts/{host}/observations", Access::Host),
     ("POST /api/v1/hosts/{host}/packages", Access::Host),
+    ("POST /api/v1/hosts/{host}/emergencies", Access::Host),
+    ("GET /api/v1/emergencies", Access::Operator),
+    (
+        "POST /api/v1/emergencies/{change}/reviews",
+        Access::Signature,
+    ),
     ("GET /api/v1/hosts/{host}/work", Access::Host),
     ("GET /api/v1/work", Access::Host),
     ("POST /api/v1/changes/{change}/plans", Access::Host),

@@ -14,6 +14,7 @@ mod bench;
 mod changes;
 mod cli;
 mod deployments;
+mod emergency;
 mod fire;
 mod house;
 mod page;

@@ -145,6 +145,9 @@ pub(crate) const fn kind(entry: &LogEntry) -> &'static str {
         Event::Unwarranted { .. } => "unwarranted",
         Event::UnwarrantedReviewed { .. } => "unwarranted-reviewed",
         Event::UnwarrantedOverdue { .. } => "unwarranted-overdue",
+        Event::Emergency { .. } => "emergency",
+        Event::EmergencyReviewed { .. } => "emergency-reviewed",
+        Event::EmergencyOverdue { .. } => "emergency-overdue",
         Event::CrossCommitted { .. } => "cross-committed",
     }
 }

@@ -185,6 +185,7 @@ impl Replay {
             } => stated == id && change.digest() == Some(*change_digest),
             Subject::Change { .. }
             | Subject::Unwarranted { .. }
+            | Subject::EmergencyReview { .. }
             | Subject::Policy { .. }
             | Subject::Roster { .. }
             | Subject::Inventory { .. }

@@ -134,6 +134,9 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
         | Event::Unwarranted { .. }
         | Event::UnwarrantedReviewed { .. }
         | Event::UnwarrantedOverdue { .. }
+        | Event::Emergency { .. }
+        | Event::EmergencyReviewed { .. }
+        | Event::EmergencyOverdue { .. }
         | Event::CrossCommitted { .. } => Ok(()),
     }
 }

@@ -99,6 +99,9 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
         | Event::ReviewRequired { .. }
         | Event::ReviewOverdue { .. }
         | Event::Reviewed { .. }
+        | Event::Emergency { .. }
+        | Event::EmergencyReviewed { .. }
+        | Event::EmergencyOverdue { .. }
         | Event::Halted { .. }
         | Event::Resumed { .. }
         | Event::Alarm { .. }
@@ -107,7 +110,7 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
 }
 
 /// The entry is an alarm by itself: no second entry repeats it.
-fn alarm(
+pub(super) fn alarm(
     tx: &mut dyn Write,
     index: u64,
     at: Timestamp,

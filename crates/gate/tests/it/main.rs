@@ -9,6 +9,7 @@
 mod approve;
 mod attacks;
 mod deployment;
+mod emergency;
 mod fixture;
 mod halt;
 mod life;

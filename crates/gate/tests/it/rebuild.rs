@@ -1,5 +1,6 @@
 //! Every projection can be thrown away and rebuilt from the log.
 
+use crate::emergency::{review_of, told};
 use crate::fixture::*;
 use crate::packages::{Reporter, line, records};
 use countersign_domain::receipt::Ending;
@@ -46,6 +47,15 @@ fn eventful() -> World {
         },
     );
     block_on(world.gate.halt(signed, world.now)).unwrap();
+    let emergency = told(&world, &["maria", "ana"]);
+    let signed = review_of(&world, "chen", &emergency);
+    block_on(
+        world
+            .gate
+            .review_emergency(&emergency.change, signed, None, world.now),
+    )
+    .unwrap();
+    told(&world, &["chen"]);
     world.now = world.now.plus_seconds(7200);
     web.report(&world, Vec::new()).unwrap();
     block_on(world.gate.sweep(world.now)).unwrap();

@@ -58,6 +58,11 @@ pub enum Endpoint {
         /// Of this change.
         change: ChangeId,
     },
+    /// Takes what was done because the glass was broken.
+    Emergencies {
+        /// On this host.
+        host: HostId,
+    },
 }
 
 impl Endpoint {
@@ -77,6 +82,7 @@ impl Endpoint {
             Self::Redemptions { change } => of(change, "redemptions"),
             Self::Started { change } => of(change, "started"),
             Self::Receipts { change } => of(change, "receipts"),
+            Self::Emergencies { host: id } => host(id, "emergencies"),
         }
     }
 
@@ -91,7 +97,8 @@ impl Endpoint {
             | Self::Unprepared { .. }
             | Self::Redemptions { .. }
             | Self::Started { .. }
-            | Self::Receipts { .. } => true,
+            | Self::Receipts { .. }
+            | Self::Emergencies { .. } => true,
         }
     }
 }

@@ -299,8 +299,16 @@ impl Host {
             .map_err(EmergencyError::NotStarted)
     }
 
-    /// Where a bundle that was acted on is kept.
-    pub(super) fn bundle_path(&self, digest: &Digest) -> PathBuf {
+    /// A bundle that was acted on, as it was kept.
+    pub(super) fn kept_bundle(&self, digest: &Digest) -> Result<EmergencyBundle, WorkError> {
+        let path = self.bundle_path(digest);
+        let bytes = durable::read_bounded(&path, EMERGENCY_BYTES_MAX as u64)
+            .map_err(|source| WorkError::Io { path, source })?;
+        Ok(canonical::from_bytes(&bytes)?)
+    }
+
+    /// Where it is kept.
+    fn bundle_path(&self, digest: &Digest) -> PathBuf {
         let name = digest.to_string().replace("sha256:", "");
         self.config
             .state_dir

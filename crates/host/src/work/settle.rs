@@ -103,17 +103,16 @@ impl Host {
 
     /// Hands over notices and receipts that the gate does not have yet, in that order.
     pub(super) fn deliver(&mut self, world: World<'_>) -> Result<(), WorkError> {
-        let waiting: Vec<_> = self
-            .journal
-            .state()
-            .undelivered()
-            .filter(|one| !one.is_emergency())
-            .cloned()
-            .collect();
+        let waiting: Vec<_> = self.journal.state().undelivered().cloned().collect();
         for execution in waiting {
             let caller = self.caller(world);
+            let bundle = execution
+                .intended
+                .as_ref()
+                .and_then(|intended| intended.emergency);
             if let Some(intended) = &execution.intended
                 && !intended.notice_delivered
+                && bundle.is_none()
             {
                 match self
                     .client
@@ -133,9 +132,15 @@ impl Host {
             };
             let caller = self.caller(world);
             let warrant = execution.warrant;
-            let answer = self
-                .client
-                .settled(caller, &execution.change, &settlement.receipt);
+            let answer = match bundle {
+                None => self
+                    .client
+                    .settled(caller, &execution.change, &settlement.receipt),
+                Some(digest) => {
+                    let bundle = self.kept_bundle(&digest)?;
+                    self.client.emergency(caller, &bundle, &settlement.receipt)
+                }
+            };
             let Err(error) = answer else {
                 self.journal.append(Record::ReceiptDelivered { warrant })?;
                 continue;

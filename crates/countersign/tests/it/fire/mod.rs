@@ -4,4 +4,4 @@
 mod crew;
 mod killed;
 mod load;
-mod process;
+pub mod process;

@@ -1,0 +1,44 @@
+//! Emergencies: a host tells what it did without the gate, the operator lists it, a human reviews it.
+
+use super::access::FromHost;
+use super::body::{Asked, Body, Part};
+use super::hosts::itself;
+use super::wire::{Emergencies, EmergenciesQuery, EmergencyBody, ReviewBody};
+use super::{App, Problem, heavy};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use countersign_domain::{ChangeId, HostId};
+use serde_json::{Value, json};
+
+pub(super) async fn told(
+    State(app): State<App>,
+    FromHost(caller): FromHost,
+    Part(host): Part<HostId>,
+    Body(body): Body<EmergencyBody>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let host = itself(caller, &host)?;
+    app.gate()
+        .emergency(&host, body.bundle, body.receipt, app.now())
+        .await?;
+    Ok((StatusCode::CREATED, Json(json!({}))))
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    Asked(query): Asked<EmergenciesQuery>,
+) -> Result<Json<Emergencies>, Problem> {
+    let emergencies = heavy(|| app.gate().emergencies(query.reviewed))?;
+    Ok(Json(Emergencies { emergencies }))
+}
+
+pub(super) async fn review(
+    State(app): State<App>,
+    Part(change): Part<ChangeId>,
+    Body(body): Body<ReviewBody>,
+) -> Result<Json<Value>, Problem> {
+    app.gate()
+        .review_emergency(&change, body.statement, body.note, app.now())
+        .await?;
+    Ok(Json(json!({})))
+}
