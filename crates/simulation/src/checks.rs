@@ -2,10 +2,11 @@
 //! rules of the protocol, judged from [`Truth`] alone. Each check sees what is about to be added.
 
 use crate::actors;
-use crate::machine::{ANSWER_SECONDS_MAX, Effect, SKEW_SECONDS};
+use crate::machine::Effect;
 use crate::truth::{self, Told, Truth};
 use countersign_domain::decision::Outcome;
 use countersign_domain::entry::{Event, LogEntry};
+use countersign_domain::lease::LEASE_SECONDS_MAX;
 use countersign_domain::receipt::Ending;
 use countersign_domain::statement::{HaltScope, SignedStatement, Subject, Vote};
 use countersign_domain::warrant::{Ground, WARRANT_SECONDS_MAX};
@@ -375,8 +376,9 @@ fn halt_binds_gate(truth: &Truth, seen: &Seen<'_>) -> Option<String> {
 
 /// True when somebody halted after this warrant was issued, and every host must have noticed.
 pub(crate) fn halted_long_ago(truth: &Truth, warrant: &Digest, now: Timestamp) -> bool {
-    // A minute for the lease, and what clocks and answers may be off: each bounded.
-    let bound = 60 + SKEW_SECONDS + ANSWER_SECONDS_MAX;
+    // Whatever clocks say: a host asks, the gate answers, and the host starts within the lease. What
+    // is halted after the answer is noticed at the next one.
+    let bound = LEASE_SECONDS_MAX;
     let warrant = truth.warrants.get(warrant);
     warrant
         .and_then(|warrant| usize::try_from(warrant.halt_epoch).ok())

@@ -66,12 +66,22 @@ pub enum Flaw {
     Lies,
     /// Acts on a permit however old it is.
     KeepsPermits,
+    /// Believes its clock, although somebody sets it back.
+    TrustsItsClock,
     /// Installs under a warrant that nobody issued.
     ActsUnwarranted,
     /// Installs what it spent a second time.
     ActsTwice,
     /// Installs something else than its plan says.
     ActsOtherwise,
+}
+
+impl Flaw {
+    /// True when a permit is used at the worst moment.
+    #[must_use]
+    pub const fn keeps_permits(self) -> bool {
+        matches!(self, Self::KeepsPermits | Self::TrustsItsClock)
+    }
 }
 
 /// The machine has died, or its journal refuses.

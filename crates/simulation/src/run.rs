@@ -114,6 +114,7 @@ pub(crate) struct Handed {
 pub(crate) struct Held {
     pub(crate) machine: usize,
     pub(crate) permit: countersign_verify::handover::Permit,
+    pub(crate) asked_at: Timestamp,
     pub(crate) jws: String,
 }
 

@@ -5,6 +5,7 @@ use super::ACTION;
 use countersign_domain::{ChangeId, Digest, HostId, Nonce, Timestamp};
 use countersign_verify::emergency::EmergencyPermit;
 use countersign_verify::handover::Permit;
+use std::time::{Duration, Instant};
 
 /// Leave to act once on one plan.
 pub(super) struct Leave<'a> {
@@ -16,6 +17,8 @@ pub(super) struct Leave<'a> {
     pub(super) host: &'a HostId,
     pub(super) permits_packages: bool,
     pub(super) start_before: Timestamp,
+    /// When the gate was asked, by a clock that nobody sets; nobody was in an emergency.
+    pub(super) asked: Option<Instant>,
     pub(super) expires_at: Timestamp,
     /// The warrant's bytes; nothing in an emergency.
     pub(super) jws: &'a str,
@@ -24,7 +27,7 @@ pub(super) struct Leave<'a> {
 }
 
 impl<'a> Leave<'a> {
-    pub(super) fn by_warrant(permit: &'a Permit, jws: &'a str) -> Self {
+    pub(super) fn by_warrant(permit: &'a Permit, jws: &'a str, asked: Instant) -> Self {
         let warrant = permit.warrant();
         Self {
             change: &warrant.txn,
@@ -34,6 +37,7 @@ impl<'a> Leave<'a> {
             host: &warrant.aud,
             permits_packages: warrant.permits(ACTION),
             start_before: permit.start_before(),
+            asked: Some(asked),
             expires_at: Timestamp::from_unix_seconds(warrant.exp),
             jws,
             emergency: None,
@@ -54,10 +58,18 @@ impl<'a> Leave<'a> {
             host,
             permits_packages: true,
             start_before: permit.start_before(),
+            asked: None,
             expires_at: permit.start_before(),
             jws: "",
             emergency: Some(bundle),
         }
+    }
+
+    /// True when the gate was asked longer ago than its answer may be old. The gate answered after it
+    /// was asked, so this holds although the host's clock is wrong, or is set meanwhile.
+    pub(super) fn is_stale(&self, now: Instant, seconds_max: u64) -> bool {
+        self.asked
+            .is_some_and(|asked| is_stale(asked, now, seconds_max))
     }
 
     pub(super) const fn expired(&self) -> &'static str {
@@ -65,5 +77,23 @@ impl<'a> Leave<'a> {
             None => "the warrant has expired",
             Some(_) => "the signatures are too old to act on",
         }
+    }
+}
+
+fn is_stale(asked: Instant, now: Instant, seconds_max: u64) -> bool {
+    now.saturating_duration_since(asked) > Duration::from_secs(seconds_max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_too_old_by_the_time_since_it_was_asked_for() {
+        let asked = Instant::now();
+        let after = |seconds| asked + Duration::from_secs(seconds);
+        assert!(!is_stale(asked, after(60), 60));
+        assert!(is_stale(asked, after(61), 60));
+        assert!(is_stale(asked, after(1), 0));
     }
 }

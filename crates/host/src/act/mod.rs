@@ -21,12 +21,14 @@ use crate::session::Session;
 use countersign_domain::canonical::CanonicalError;
 use countersign_domain::id::CheckName;
 use countersign_domain::jws::{RECEIPT_TYP, STARTED_TYP};
+use countersign_domain::lease::LEASE_SECONDS_MAX;
 use countersign_domain::observation::Health;
 use countersign_domain::receipt::{Ending, StartNotice};
 use countersign_domain::{ChangeId, Digest, HostId, PreparedPlan, Receipt, Timestamp, Transition};
 use countersign_verify::handover::Permit;
 use inspection::Inspection;
 use leave::Leave;
+use std::time::Instant;
 
 /// The action that a warrant must permit.
 pub const ACTION: &str = "package.transition";
@@ -113,7 +115,7 @@ fn directions(plan: &PreparedPlan) -> (Vec<Transition>, Vec<Transition>) {
 }
 
 impl Executor<'_> {
-    /// Acts once on what the permit allows. The receipt is journalled when this returns; whoever
+    /// Acts once on what the permit allows; `asked` is when the gate was asked for it. The receipt is journalled when this returns; whoever
     /// calls delivers it (`State::undelivered`).
     ///
     /// # Errors
@@ -125,9 +127,10 @@ impl Executor<'_> {
         permit: &Permit,
         warrant_jws: &str,
         plan: &PreparedPlan,
+        asked: Instant,
     ) -> Result<Receipt, ActError> {
         let session = Session::current().map_err(ActError::Session)?;
-        let leave = Leave::by_warrant(permit, warrant_jws);
+        let leave = Leave::by_warrant(permit, warrant_jws, asked);
         match self.begin(&leave, plan, session, Runner::Host)? {
             Begun::Since(started_at) => self.act_and_settle(&leave, plan, started_at),
             Begun::Not(reasons) => self.never_started(&leave, reasons),
@@ -190,7 +193,8 @@ impl Executor<'_> {
         // somebody may have.
         if reasons.is_empty() {
             let now = (self.clock)();
-            if now > leave.start_before {
+            let stale = leave.is_stale(Instant::now(), self.answer_seconds_max());
+            if now > leave.start_before || stale {
                 reasons.push("the gate's answer is too old to start on; propose it again".into());
             } else if now >= leave.expires_at {
                 reasons.push(format!("{} meanwhile; propose it again", leave.expired()));
@@ -284,6 +288,12 @@ impl Executor<'_> {
             notes: vec![why.to_owned()],
         };
         self.settle(&settling, outcome)
+    }
+
+    /// How old the gate's answer may be, in seconds.
+    fn answer_seconds_max(&self) -> u64 {
+        let pinned = u64::from(self.config.pins.lease_seconds_max);
+        pinned.min(LEASE_SECONDS_MAX.unsigned_abs())
     }
 
     fn artifacts(&self) -> Artifacts {

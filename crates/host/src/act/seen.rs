@@ -11,9 +11,10 @@ use countersign_domain::id::CheckName;
 use countersign_domain::receipt::Ending;
 use countersign_domain::{Digest, PreparedPlan, Receipt, Transition};
 use countersign_verify::handover::Permit;
+use std::time::Instant;
 
 impl Executor<'_> {
-    /// Journals intent for `session`, another process's. None when that may start now; the receipt
+    /// Journals intent for `session`, another process's; `asked` is when the gate was asked. None when that may start now; the receipt
     /// when it was settled as never started.
     ///
     /// # Errors
@@ -24,8 +25,9 @@ impl Executor<'_> {
         warrant_jws: &str,
         plan: &PreparedPlan,
         session: Session,
+        asked: Instant,
     ) -> Result<Option<Receipt>, ActError> {
-        let leave = Leave::by_warrant(permit, warrant_jws);
+        let leave = Leave::by_warrant(permit, warrant_jws, asked);
         match self.begin(&leave, plan, session, Runner::Seen)? {
             Begun::Since(_) => Ok(None),
             Begun::Not(reasons) => Ok(Some(self.never_started(&leave, reasons)?)),

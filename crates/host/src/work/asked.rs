@@ -194,6 +194,7 @@ impl Host {
                 &one.handover.warrant,
                 &one.plan,
                 session.clone(),
+                one.asked,
             )?;
             if let Some(receipt) = never {
                 self.deliver(world)?;

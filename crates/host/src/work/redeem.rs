@@ -14,6 +14,7 @@ use countersign_domain::lease::Handover;
 use countersign_domain::{ChangeId, Digest, Nonce, PreparedPlan, canonical};
 use countersign_verify::handover::{self, HostPins, HostView, Permit};
 use rand::RngCore;
+use std::time::Instant;
 
 /// What became of one redemption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(super) struct Granted {
     pub(super) permit: Permit,
     pub(super) handover: Handover,
     pub(super) plan: PreparedPlan,
+    /// When the gate was asked.
+    pub(super) asked: Instant,
 }
 
 impl Host {
@@ -53,6 +56,7 @@ impl Host {
             &granted.permit,
             &granted.handover.warrant,
             &granted.plan,
+            granted.asked,
         );
         drop(put_off);
         match receipt {
@@ -127,6 +131,7 @@ impl Host {
                 .map_or(0, |checkpoint| checkpoint.size),
             roster_version: self.seen.roster().version,
         };
+        let asked = Instant::now();
         let redeemed = self
             .client
             .redeem(self.caller(world), &task.change, &redemption);
@@ -204,6 +209,7 @@ impl Host {
             permit,
             handover,
             plan,
+            asked,
         }))
     }
 

@@ -3,6 +3,7 @@
 
 use super::{Effect, Flaw, Fortune, Machine, Stopped, number};
 use crate::actors;
+use countersign_domain::lease::LEASE_SECONDS_MAX;
 use countersign_domain::receipt::{Ending, StartNotice};
 use countersign_domain::{Digest, Timestamp, Transition, jws};
 use countersign_host::journal::{self, JournalError, Phase, Record, Runner};
@@ -19,6 +20,7 @@ impl Machine {
         permit: &Permit,
         jws: &str,
         fortune: Fortune,
+        asked_at: Timestamp,
         now: Timestamp,
         happened: &mut Vec<Effect>,
     ) -> Result<Ending, Stopped> {
@@ -47,7 +49,9 @@ impl Machine {
             .flat_map(|plan| &plan.steps)
             .map(|step| step.reverse.transition.clone())
             .collect();
-        let fresh = clock <= permit.start_before() || self.flaw == Flaw::KeepsPermits;
+        // By a clock that nobody sets, too: what passes between two moments is the same for all.
+        let stale = now.seconds_since(asked_at) > LEASE_SECONDS_MAX && !self.trusts_its_clock();
+        let fresh = (clock <= permit.start_before() && !stale) || self.flaw == Flaw::KeepsPermits;
         let go = plan.is_some_and(|plan| clock < plan.expires_at)
             && clock.unix_seconds() < warrant.exp
             && fresh
@@ -149,6 +153,10 @@ impl Machine {
             transitions: transitions.to_vec(),
             session: None,
         })
+    }
+
+    fn trusts_its_clock(&self) -> bool {
+        self.flaw == Flaw::TrustsItsClock
     }
 
     fn install(

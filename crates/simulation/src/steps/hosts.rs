@@ -198,9 +198,10 @@ impl Simulation {
                 let held = Held {
                     machine: at,
                     permit,
+                    asked_at,
                     jws: handover.warrant,
                 };
-                let keeps = self.machines[at].flaw == Flaw::KeepsPermits;
+                let keeps = self.machines[at].flaw.keeps_permits();
                 if self.rng.gen_bool(0.8) && !keeps {
                     return self.act(held);
                 }
@@ -216,7 +217,7 @@ impl Simulation {
         }
         let mut at = self.rng.gen_range(0..self.held.len());
         // Whoever keeps permits comes back with them at the worst moment.
-        if self.machines[0].flaw == Flaw::KeepsPermits {
+        if self.machines[0].flaw.keeps_permits() {
             let late = |held: &Held| {
                 let warrant = held.permit.warrant().digest();
                 halted_long_ago(&self.truth, warrant, self.now)
@@ -227,6 +228,14 @@ impl Simulation {
             }
         }
         let held = self.held.swap_remove(at);
+        let trusts = self.machines[held.machine].flaw == Flaw::TrustsItsClock;
+        if trusts || self.rng.gen_bool(0.1) {
+            // Its clock is set back meanwhile, so that the permit looks fresh.
+            let name = self.machines[held.machine].name;
+            self.note(format_args!("{name} sets its clock back"));
+            let back = self.now.unix_millis() - held.asked_at.unix_millis();
+            self.machines[held.machine].skew_ms = 1_000 - back;
+        }
         self.act(held)
     }
 
@@ -248,7 +257,14 @@ impl Simulation {
         };
         let mut happened = Vec::new();
         let name = self.machines[at].name;
-        let acted = self.machines[at].act(&held.permit, &held.jws, fortune, now, &mut happened);
+        let acted = self.machines[at].act(
+            &held.permit,
+            &held.jws,
+            fortune,
+            held.asked_at,
+            now,
+            &mut happened,
+        );
         self.happened(name, happened)?;
         match acted {
             Ok(ending) => {
@@ -329,6 +345,14 @@ impl Simulation {
         if self.machines[at].is_up() && self.rng.gen_bool(0.4) {
             let torn = self.rng.gen_bool(0.5);
             self.machine_dies(at, torn);
+        } else if self.rng.gen_bool(0.5) {
+            // A clock is set while its machine runs.
+            let name = self.machines[at].name;
+            let right = self.rng.gen_bool(0.6);
+            let skew_ms = self.rng.gen_range(-40_000..40_000);
+            let skew_ms = if right { 0 } else { skew_ms };
+            self.note(format_args!("{name} sets its clock {skew_ms} ms off"));
+            self.machines[at].skew_ms = skew_ms;
         }
         Ok(())
     }

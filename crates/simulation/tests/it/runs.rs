@@ -14,8 +14,8 @@ fn sound(seed: u64, steps: u64) -> Report {
 
 /// The first violation among a few seeds; a flaw that none of them shows is a hole in the checks.
 fn caught(flaw: Flaw, gate_flaw: GateFlaw) -> String {
-    (1..=6)
-        .find_map(|seed| run(seed, 600, flaw, gate_flaw).err())
+    (1..=10)
+        .find_map(|seed| run(seed, 500, flaw, gate_flaw).err())
         .expect("no check notices the flaw")
         .check
 }
@@ -119,5 +119,13 @@ fn a_gate_that_believes_claims_is_caught() {
     assert_eq!(
         caught(Flaw::None, GateFlaw::BelievesClaims),
         "3 facts, not claims"
+    );
+}
+
+#[test]
+fn a_host_that_trusts_its_clock_is_caught() {
+    assert_eq!(
+        caught(Flaw::TrustsItsClock, GateFlaw::None),
+        "11 a halt binds hosts in time"
     );
 }
