@@ -406,6 +406,8 @@ fn one_verifier(_: &Truth, seen: &Seen<'_>) -> Option<String> {
     let expected = matches!(
         refusal,
         Refusal::LeaseAge { .. }
+            | Refusal::LeaseHeldBack { .. }
+            | Refusal::ClocksDisagree { .. }
             | Refusal::Halted
             | Refusal::HaltEpochOld { .. }
             | Refusal::Warrant(_)

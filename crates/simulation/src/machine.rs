@@ -336,8 +336,11 @@ impl Machine {
         change: &ChangeId,
         handover: &Handover,
         nonce: &Nonce,
+        asked_at: Timestamp,
         now: Timestamp,
     ) -> Result<Permit, Box<Refusal>> {
+        // No clock of a machine has a part in this one.
+        let waited = (now.unix_millis() - asked_at.unix_millis()).max(0);
         let now = self.clock(now);
         let pins = HostPins {
             tier: Tier::new(2).unwrap(),
@@ -364,6 +367,7 @@ impl Machine {
             last_checkpoint: seen.checkpoint(),
             last_halt_epoch: seen.halt_epoch(),
             now,
+            waited: std::time::Duration::from_millis(waited.unsigned_abs()),
         };
         let permit = handover::verify(handover, &view).map_err(Box::new)?;
         seen.advance(permit.checkpoint(), permit.halt_epoch())

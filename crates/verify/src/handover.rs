@@ -29,6 +29,7 @@ use countersign_domain::{
     ChangeId, Digest, GroupQuorum, HostId, Nonce, Proposal, RosterChange, Tier, Timestamp,
 };
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Statements in one handover at most.
 pub const STATEMENTS_MAX: usize = 64;
@@ -69,6 +70,8 @@ pub struct HostView<'a> {
     pub last_halt_epoch: u64,
     /// The time.
     pub now: Timestamp,
+    /// How long ago it asked with that nonce, by a clock that nobody sets.
+    pub waited: Duration,
 }
 
 /// Leave to act, once, on what the warrant permits. Only [`verify`] makes one.
@@ -296,14 +299,29 @@ fn check_lease(
             return Err(Refusal::LeaseMismatch(what));
         }
     }
-    let age_ms = view.now.unix_millis() - lease.at.unix_millis();
     let max_ms = lease_seconds_max(view.pins) * 1000;
-    let ahead_ms = view.pins.clock_skew_seconds_max.clamp(0, SKEW_SECONDS_MAX) * 1000;
-    if age_ms > max_ms {
-        return Err(Refusal::LeaseAge { age_ms, max_ms });
+    // INVARIANT (11): it answers a nonce of this host's own, so it is no older than the asking,
+    // whatever any clock says; and it may be as old, so an answer that was held back is refused.
+    let waited_ms = i64::try_from(view.waited.as_millis()).unwrap_or(i64::MAX);
+    if waited_ms > max_ms {
+        return Err(Refusal::LeaseHeldBack { waited_ms, max_ms });
     }
-    if age_ms < -ahead_ms {
-        let max_ms = ahead_ms;
+    // It was made between asking and now: any other time shows that the two clocks disagree.
+    let age_ms = view.now.unix_millis() - lease.at.unix_millis();
+    let skew_ms = view.pins.clock_skew_seconds_max.clamp(0, SKEW_SECONDS_MAX) * 1000;
+    let host_ahead_ms = age_ms.saturating_sub(waited_ms);
+    if host_ahead_ms > skew_ms || age_ms < -skew_ms {
+        return Err(Refusal::ClocksDisagree {
+            direction: if age_ms < 0 { "behind" } else { "ahead of" },
+            by_ms: if age_ms < 0 {
+                age_ms.saturating_neg()
+            } else {
+                host_ahead_ms
+            },
+            max_ms: skew_ms,
+        });
+    }
+    if age_ms > max_ms {
         return Err(Refusal::LeaseAge { age_ms, max_ms });
     }
     Ok(lease)

@@ -14,6 +14,7 @@ use countersign_verify::log::verify_checkpoint;
 use countersign_verify::{Checkpoint, LogKeys};
 use serde::Serialize;
 use std::path::Path;
+use std::time::Duration;
 
 /// Entries that are read back at a time.
 const ENTRIES_AT_A_TIME: usize = 1_000;
@@ -100,6 +101,8 @@ impl Samples {
                 last_checkpoint: Some(seen),
                 last_halt_epoch: 0,
                 now: ambient::now(),
+                // Answers are kept until their round is over.
+                waited: Duration::from_secs(LEASE_SECONDS_MAX.unsigned_abs()),
             };
             handover::verify(&handover, &view).map_err(failed(WHAT))?;
             self.verified += 1;

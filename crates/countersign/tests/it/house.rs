@@ -453,6 +453,12 @@ impl TestHost {
             last_checkpoint: self.seen.checkpoint(),
             last_halt_epoch: self.seen.halt_epoch(),
             now,
+            // As long as `now` lies ahead.
+            waited: std::time::Duration::from_millis(
+                (now.unix_millis() - ambient::now().unix_millis())
+                    .max(0)
+                    .unsigned_abs(),
+            ),
         };
         verify(handover, &view)
     }

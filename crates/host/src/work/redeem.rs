@@ -168,6 +168,7 @@ impl Host {
             last_checkpoint: self.seen.checkpoint(),
             last_halt_epoch: self.seen.halt_epoch(),
             now: (world.clock)(),
+            waited: asked.elapsed(),
         };
         let permit = match handover::verify(&handover, &view) {
             Ok(permit) => permit,

@@ -9,9 +9,11 @@ use countersign_domain::lease::HostPlan;
 use countersign_domain::receipt::Ending;
 use countersign_domain::{ChangeId, canonical};
 use countersign_host::journal;
-use countersign_host::work::Host;
+use countersign_host::progress::Progress;
+use countersign_host::work::{Host, World};
 use rand::SeedableRng as _;
 use std::io::Read as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn refuse(here: &Deployment, what: &str, status: u16, word: &'static str) {
     here.gate
@@ -283,4 +285,54 @@ fn beside_an_open_intent_nothing_starts_and_the_run_settles_it_later() {
     assert_eq!(host.run_once(world(), &mut rng).unwrap().executed, 1);
     assert_eq!(here.receipt(&interrupted).ending, Ending::RolledBack);
     assert_eq!(here.receipt(&change).ending, Ending::Succeeded);
+}
+
+#[test]
+fn an_answer_that_was_held_back_is_not_acted_on_although_the_clock_stands_still() {
+    let here = deployment(|place| place.config.pins.lease_seconds_max = 1);
+    let change = here.authorized("cs-web", "1.1");
+    // The clock of these tests stands still: by it the answer is as fresh as can be.
+    here.gate.state().tamper_handover = Some(Box::new(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(1200));
+    }));
+    assert_eq!(here.run().executed, 0);
+    assert_eq!(here.place.version("cs-web").as_deref(), Some("1.0"));
+    let receipt = here.receipt(&change);
+    assert_eq!(receipt.ending, Ending::NeverStarted);
+    assert!(
+        receipt.notes.join(" ").contains("after it was asked for"),
+        "{:?}",
+        receipt.notes
+    );
+}
+
+#[test]
+fn an_answer_that_grew_old_before_the_start_is_not_acted_on_although_the_clock_stands_still() {
+    let here = deployment(|place| place.config.pins.lease_seconds_max = 1);
+    let change = here.authorized("cs-web", "1.1");
+    let seen = here.place.config.state_dir.join("seen.json");
+    let before = std::fs::read(&seen).unwrap();
+    // It passes slowly once the handover is verified, and does not advance.
+    let slept = AtomicBool::new(false);
+    let clock = || {
+        if std::fs::read(&seen).unwrap() != before && !slept.swap(true, Ordering::SeqCst) {
+            std::thread::sleep(std::time::Duration::from_millis(1200));
+        }
+        crate::sandboxed::now()
+    };
+    let slow = World {
+        clock: &clock,
+        progress: Progress::silent(),
+    };
+    let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+    let mut host = Host::open(here.place.config.clone(), slow).unwrap();
+    host.run_once(slow, &mut rng).unwrap();
+    assert_eq!(here.place.version("cs-web").as_deref(), Some("1.0"));
+    let receipt = here.receipt(&change);
+    assert_eq!(receipt.ending, Ending::NeverStarted);
+    assert!(
+        receipt.notes.join(" ").contains("too old to start on"),
+        "{:?}",
+        receipt.notes
+    );
 }

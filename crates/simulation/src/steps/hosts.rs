@@ -185,7 +185,7 @@ impl Simulation {
             return Ok(());
         }
         let name = self.machines[at].name;
-        match self.machines[at].verify(&change, &handover, &nonce, now) {
+        match self.machines[at].verify(&change, &handover, &nonce, asked_at, now) {
             Err(refusal) => {
                 self.report.refusals += 1;
                 self.note(format_args!("{name} refuses {change}: {refusal}"));

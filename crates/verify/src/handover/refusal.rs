@@ -80,14 +80,36 @@ pub enum Refusal {
     /// A lease for something else.
     #[error("the gate's answer has another `{0}` than this host asked with; ask again")]
     LeaseMismatch(&'static str),
-    /// A lease that is too old, or from the future.
+    /// An answer that came so late that it proves nothing of now.
     #[error(
-        "the gate's answer is `{age_ms}` ms old, at most `{max_ms}` ms are accepted; ask again, and set the clock if this repeats"
+        "the gate's answer came `{waited_ms}` ms after it was asked for, at most `{max_ms}` ms are accepted; ask again, and look at the way to the gate if this repeats"
+    )]
+    LeaseHeldBack {
+        /// From asking until now, by a clock that nobody sets.
+        waited_ms: i64,
+        /// The limit.
+        max_ms: i64,
+    },
+    /// The gate's answer was not made between asking and now, by this host's clock.
+    #[error(
+        "this host's clock is `{by_ms}` ms {direction} the gate's, at most `{max_ms}` ms are accepted; set the clock that is wrong (`timedatectl` says whether this one is synchronized), then ask again"
+    )]
+    ClocksDisagree {
+        /// `ahead of` or `behind`.
+        direction: &'static str,
+        /// By how much, at least.
+        by_ms: i64,
+        /// The skew that this host allows.
+        max_ms: i64,
+    },
+    /// A lease that is too old.
+    #[error(
+        "the gate's answer is `{age_ms}` ms old, at most `{max_ms}` ms are accepted; ask again"
     )]
     LeaseAge {
-        /// Negative when it comes from the future.
+        /// By this host's clock.
         age_ms: i64,
-        /// The limit; for answers from the future the skew that is allowed.
+        /// The limit.
         max_ms: i64,
     },
     /// Stopped by a human.

@@ -39,6 +39,7 @@ pub struct Case {
     pub seen_size: usize,
     pub seen_halt_epoch: u64,
     pub witnesses: Vec<&'static str>,
+    pub waited: std::time::Duration,
 }
 
 pub fn plan_of(name: &str) -> HostPlan {
@@ -119,6 +120,7 @@ impl Case {
             before,
             seen_halt_epoch: 3,
             witnesses: vec!["witness.example/one"],
+            waited: std::time::Duration::ZERO,
         };
         case.bind();
         case
@@ -186,6 +188,7 @@ impl Case {
             last_checkpoint: self.seen.as_ref(),
             last_halt_epoch: self.seen_halt_epoch,
             now: now(),
+            waited: self.waited,
         };
         handover::verify(handover, &view)
     }

@@ -9,6 +9,7 @@ use countersign_domain::roster::{Operation, SignedRosterChange};
 use countersign_verify::log::LogError;
 use countersign_verify::warrant::{GATE_KID, WarrantError};
 use countersign_verify::{Permit, Refusal};
+use std::time::Duration;
 
 /// A genuine case, changed before it is signed.
 pub fn check(edit: impl FnOnce(&mut Case)) -> Result<Permit, Refusal> {
@@ -181,32 +182,61 @@ fn a_replayed_or_foreign_lease_is_refused() {
     );
 }
 
+/// A lease of that age, asked for that long ago.
+fn aged(seconds: i64, waited: u64, max: i64) -> Result<Permit, Refusal> {
+    check(|c| {
+        c.lease.at = now().plus_seconds(-seconds);
+        c.waited = Duration::from_secs(waited);
+        c.pins.lease_seconds_max = max;
+    })
+}
+
 #[test]
 fn a_lease_binds_for_a_minute_at_most() {
-    assert!(check(|c| c.lease.at = now().plus_seconds(-60)).is_ok());
+    assert!(aged(60, 60, 60).is_ok());
+    refused!(aged(61, 60, 60), Refusal::LeaseAge { .. });
+    refused!(aged(61, 60, 3600), Refusal::LeaseAge { max_ms: 60_000, .. });
+    refused!(aged(11, 10, 10), Refusal::LeaseAge { max_ms: 10_000, .. });
+}
+
+#[test]
+fn an_answer_that_was_held_back_is_refused_whatever_the_clocks_say() {
+    // The host's clock stands still, or was set back: by it the answer is fresh.
     refused!(
-        check(|c| c.lease.at = now().plus_seconds(-61)),
-        Refusal::LeaseAge { .. }
+        aged(0, 61, 60),
+        Refusal::LeaseHeldBack {
+            waited_ms: 61_000,
+            max_ms: 60_000
+        }
+    );
+    refused!(aged(0, 61, 3600), Refusal::LeaseHeldBack { .. });
+    refused!(aged(-20, 11, 10), Refusal::LeaseHeldBack { .. });
+    assert!(aged(0, 60, 60).is_ok());
+}
+
+#[test]
+fn clocks_that_disagree_beyond_a_bound_are_refused_with_the_remedy() {
+    // The answer was made between asking and now: the skew of 30 s is for the clocks alone.
+    assert!(aged(30, 0, 60).is_ok() && aged(40, 10, 60).is_ok() && aged(-30, 0, 60).is_ok());
+    refused!(
+        aged(31, 0, 60),
+        Refusal::ClocksDisagree {
+            by_ms: 31_000,
+            max_ms: 30_000,
+            ..
+        }
     );
     refused!(
-        check(|c| {
-            c.lease.at = now().plus_seconds(-61);
-            c.pins.lease_seconds_max = 3600;
-        }),
-        Refusal::LeaseAge { max_ms: 60_000, .. }
+        aged(42, 10, 60),
+        Refusal::ClocksDisagree { by_ms: 32_000, .. }
     );
-    refused!(
-        check(|c| {
-            c.lease.at = now().plus_seconds(-11);
-            c.pins.lease_seconds_max = 10;
-        }),
-        Refusal::LeaseAge { max_ms: 10_000, .. }
+    let behind = aged(-31, 0, 60).unwrap_err().to_string();
+    assert!(
+        behind.contains("31000` ms behind the gate's") && behind.contains("set the clock"),
+        "{behind}"
     );
-    assert!(check(|c| c.lease.at = now().plus_seconds(30)).is_ok());
-    refused!(
-        check(|c| c.lease.at = now().plus_seconds(31)),
-        Refusal::LeaseAge { .. }
-    );
+    let ahead = aged(50, 0, 60).unwrap_err().to_string();
+    assert!(ahead.contains("ahead of the gate's"), "{ahead}");
 }
 
 #[test]

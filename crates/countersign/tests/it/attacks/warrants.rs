@@ -89,7 +89,7 @@ fn a_warrant_replayed_at_another_host_is_refused() {
 fn a_warrant_replayed_later_or_used_early_is_refused() {
     let fresh = fresh();
     fresh.at(0).unwrap();
-    assert!(matches!(fresh.at(90), Err(Refusal::LeaseAge { .. })));
+    assert!(matches!(fresh.at(90), Err(Refusal::LeaseHeldBack { .. })));
     assert!(matches!(fresh.at(20 * 60), Err(Refusal::Warrant(_))));
     assert!(matches!(fresh.at(-10 * 60), Err(Refusal::Warrant(_))));
     // A fresh lease for the same warrant answers another nonce, and does not lengthen its life.

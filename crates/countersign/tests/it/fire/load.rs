@@ -168,6 +168,7 @@ impl<'a> Load<'a> {
             last_checkpoint: seen.as_ref(),
             last_halt_epoch: 0,
             now: ambient::now(),
+            waited: std::time::Duration::from_secs(LEASE_SECONDS_MAX.unsigned_abs()),
         };
         let permit = handover::verify(&handover, &view).unwrap();
         *seen = Some(permit.checkpoint().clone());
