@@ -7,6 +7,7 @@
 
 mod bench;
 mod deb;
+mod fuzz;
 mod metadata;
 mod options;
 mod root;
@@ -19,7 +20,7 @@ mod tools;
 use std::process::ExitCode;
 
 /// The tasks, as a reader of the README may type them.
-const TASKS: [&str; 6] = ["test", "tidy", "bench", "deb", "sim", "help"];
+const TASKS: [&str; 7] = ["test", "tidy", "bench", "deb", "fuzz", "sim", "help"];
 
 const USAGE: &str = "\
 Developer tasks for Countersign.
@@ -28,8 +29,9 @@ Usage: cargo xtask TASK [OPTIONS]
 
 Tasks:
   test [--quick] [FILTER] [-- ARGS]  install what the tests need (as root; otherwise list it), then
-                                     format, tidy, clippy, dependency policy, doc tests and all tests
-                                     --quick: only the tests (no doc tests, no lints)
+                                     format, tidy, clippy, dependency policy, doc tests, fuzz targets
+                                     and all tests
+                                     --quick: only the tests (no doc tests, no lints, no fuzzing)
                                      FILTER:  only tests whose name contains it
                                      ARGS:    handed to the test runner as they are
   tidy                               check the rules of the house that the compiler does not know
@@ -38,6 +40,7 @@ Tasks:
                                      ARGS: handed to `countersign bench WHAT` as they are
   deb [ARGS]                         build the Debian package of `countersign-host` into `target/debian`
                                      ARGS: handed to `cargo deb` as they are
+  fuzz [TARGET] [--seconds N]        fuzz every target, or one, for N seconds each (default 60)
   sim [ARGS]                         simulate gate, hosts, agents and people from a seed
                                      ARGS: --seed N, --steps N, --runs N
   help                               show this
@@ -71,6 +74,10 @@ fn main() -> ExitCode {
             }
         },
         "bench" => root::find().and_then(|root| bench::run(&root, rest)),
+        "fuzz" => match fuzz::Options::parse(rest) {
+            Ok(options) => root::find().and_then(|root| fuzz::run(&root, &options)),
+            Err(message) => return wrong_command_line(&message),
+        },
         "deb" => root::find().and_then(|root| deb::run(&root, rest)),
         "sim" => root::find().and_then(|root| sim::run(&root, rest)),
         unknown => return wrong_command_line(&format!("no task is called `{unknown}`")),

@@ -5,9 +5,12 @@ use crate::metadata::Workspace;
 use crate::options::TestOptions;
 use crate::root::{cargo, is_ci, locked};
 use crate::step::{Steps, succeeds};
-use crate::{deb, tidy, tools};
+use crate::{deb, fuzz, tidy, tools};
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+/// Seconds for each fuzz target; `cargo xtask fuzz` takes longer.
+const FUZZ_SECONDS: u32 = 20;
 
 /// Runs the steps that `options` ask for; true when all of them passed.
 pub fn run(root: &Path, options: &TestOptions) -> Result<bool, String> {
@@ -61,6 +64,9 @@ fn before_the_tests(root: &Path, steps: &mut Steps) {
             doc_tests.args(["--package", library]);
         }
         succeeds(&mut doc_tests)
+    });
+    steps.run("fuzz targets", false, || {
+        fuzz::run(root, &fuzz::Options::all(FUZZ_SECONDS))
     });
 }
 

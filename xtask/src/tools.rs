@@ -16,7 +16,7 @@ struct Tool {
 }
 
 /// Everything the tests start. apt-get comes first: without it nothing can be installed.
-const TOOLS: [Tool; 14] = [
+const TOOLS: [Tool; 15] = [
     Tool {
         program: "apt-get",
         package: "apt",
@@ -56,6 +56,10 @@ const TOOLS: [Tool; 14] = [
     Tool {
         program: "strip",
         package: "binutils",
+    },
+    Tool {
+        program: "c++",
+        package: "g++",
     },
     Tool {
         program: "/usr/bin/python3",

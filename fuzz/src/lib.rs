@@ -1,0 +1,266 @@
+//! What is fuzzed: everything that is parsed before anybody is trusted, or that decides whom to
+//! trust. A target fails when it panics, and when what it reads is taken for more than it is: a
+//! document that is accepted must have exactly its own bytes, and nothing that was not signed passes.
+
+#[allow(dead_code, unused_imports, unused_macros)]
+#[path = "../../crates/verify/tests/it/support.rs"]
+mod support;
+
+use countersign_domain::jws::PROPOSAL_TYP;
+use countersign_domain::proposal::{
+    Category, Claims, PackageRequest, Proposal, RemediationPath, RollbackPlan,
+};
+use countersign_domain::statement::{HaltScope, Subject};
+use countersign_domain::warrant::{
+    AuthorizationDetails, Basis, DETAILS_TYPE, Ground, LogReference, Signer, WARRANT_TYP, Warrant,
+};
+use countersign_domain::{
+    Architecture, ChangeId, Digest, PackageName, RuleId, SignedStatement, Version, canonical,
+};
+use countersign_host::hook;
+use countersign_ledger::{Checkpoint, SignedCheckpoint, TlogProof};
+use countersign_verify::warrant::GATE_KID;
+use countersign_verify::{
+    LogKeys, VerifiedRoster, log, proposal as proposals, ssh, warrant as warrants,
+};
+use std::path::Path;
+use std::sync::LazyLock;
+use support::{
+    Log, NoteSigner, agent, deployment, host, key, nonce, now, person, public, roster, state,
+};
+
+const ORIGIN: &str = "example.org/test/authorizations";
+/// The entry that the genuine proof is about.
+const ENTRY: usize = 3;
+
+/// What everything is held against.
+struct Known {
+    roster: VerifiedRoster,
+    keys: LogKeys,
+    log: Log,
+    note: String,
+    proof: String,
+    statement: SignedStatement,
+}
+
+static KNOWN: LazyLock<Known> = LazyLock::new(|| {
+    let roster = roster();
+    let log = Log((0..7).map(|number| vec![number; 9]).collect());
+    let signer = NoteSigner::log(ORIGIN);
+    let witness = NoteSigner::witness("witness.example/one");
+    Known {
+        keys: LogKeys::authorizations(&roster, 0).expect("the roster's own keys"),
+        roster,
+        note: log.note(ORIGIN, 7, &[&signer, &witness]),
+        proof: log.proof(ORIGIN, ENTRY, 7, &[&signer, &witness]),
+        log,
+        statement: state(
+            "maria",
+            1,
+            Subject::Halt {
+                halt: HaltScope::Everything,
+            },
+        ),
+    }
+});
+
+/// A warrant whose payload is anything, under the gate's own signature.
+pub fn warrant(data: &[u8]) {
+    let gate = key("gate");
+    let jws = support::sign_bytes(&gate, WARRANT_TYP, GATE_KID, data);
+    if let Ok(found) = warrants::verify_past(&jws, &public(&gate), &deployment()) {
+        assert_eq!(canonical::to_bytes(&*found).expect("canonical"), data);
+    }
+    if let Ok(text) = std::str::from_utf8(data) {
+        assert!(warrants::verify_past(text, &public(&gate), &deployment()).is_err());
+    }
+}
+
+/// A proposal whose payload is anything, under the agent's own signature.
+pub fn proposal(data: &[u8]) {
+    let jws = support::sign_bytes(&key("patcher"), PROPOSAL_TYP, "patcher", data);
+    if let Ok(found) = proposals::verify(&jws, &KNOWN.roster) {
+        assert_eq!(canonical::to_bytes(&*found).expect("canonical"), data);
+    }
+    if let Ok(text) = std::str::from_utf8(data) {
+        assert!(proposals::verify(text, &KNOWN.roster).is_err());
+    }
+}
+
+/// A signed note: read back as it is, and believed only for the tree that was signed.
+pub fn note(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let parsed = SignedCheckpoint::parse(text);
+    if let Ok(note) = &parsed {
+        assert_eq!(note.as_str(), text);
+    }
+    if let Ok(found) = log::verify_checkpoint(text, &KNOWN.keys) {
+        assert_eq!((found.size, found.root), (7, KNOWN.log.root_at(7)));
+        // Two readers of one format: what the host believes, the ledger reads.
+        assert!(parsed.is_ok());
+    }
+}
+
+/// A checkpoint's body.
+pub fn checkpoint(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(checkpoint) = Checkpoint::parse(text)
+    {
+        assert_eq!(checkpoint.body(), text);
+    }
+}
+
+/// An inclusion proof with its checkpoint.
+pub fn proof(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let parsed = TlogProof::parse(text);
+    if let Ok(proof) = &parsed {
+        assert_eq!(proof.to_string(), text);
+    }
+    for (index, entry) in KNOWN.log.0.iter().enumerate() {
+        if let Ok(proven) = log::verify_proof(entry, text, &KNOWN.keys) {
+            assert_eq!(proven.index, index as u64);
+            assert!(parsed.is_ok());
+        }
+    }
+    assert!(log::verify_proof(b"never logged", text, &KNOWN.keys).is_err());
+}
+
+/// A person's signature: anything as the statement, anything as the signature.
+pub fn sshsig(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let genuine = &KNOWN.statement;
+    let other_statement = SignedStatement {
+        statement: text.to_owned(),
+        signature: genuine.signature.clone(),
+    };
+    if ssh::verify_statement(&other_statement, &KNOWN.roster, Some(now())).is_ok() {
+        assert_eq!(text, genuine.statement);
+    }
+    let other_signature = SignedStatement {
+        statement: genuine.statement.clone(),
+        signature: text.to_owned(),
+    };
+    if ssh::verify_statement(&other_signature, &KNOWN.roster, Some(now())).is_ok() {
+        let letters = |text: &str| text.split_whitespace().collect::<String>();
+        assert_eq!(letters(text), letters(&genuine.signature));
+    }
+}
+
+/// What apt writes to its hook; without its settings it means the same.
+pub fn apt_hook(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let parsed = hook::parse(text);
+    if let Some(bare) = hook::without_settings(text) {
+        assert_eq!(hook::parse(&bare), parsed);
+    } else {
+        assert!(parsed.is_err());
+    }
+}
+
+/// Genuine documents to begin with, written into the folder that `FUZZ_SEEDS` names.
+pub fn write_seeds(target: &str) {
+    let Some(folder) = std::env::var_os("FUZZ_SEEDS") else {
+        return;
+    };
+    for (number, seed) in seeds(target).into_iter().enumerate() {
+        let path = Path::new(&folder).join(format!("seed-{number}"));
+        std::fs::write(&path, seed).expect("the seeds' folder can be written");
+    }
+}
+
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    match target {
+        "warrant" => vec![canonical::to_bytes(&a_warrant()).expect("canonical")],
+        "proposal" => vec![canonical::to_bytes(&a_proposal()).expect("canonical")],
+        "note" => vec![KNOWN.note.clone().into()],
+        "checkpoint" => vec![
+            KNOWN.log.body(ORIGIN, 7).into(),
+            format!("{}extension\n", KNOWN.log.body(ORIGIN, 1)).into(),
+        ],
+        "proof" => vec![KNOWN.proof.clone().into()],
+        "sshsig" => vec![
+            KNOWN.statement.statement.clone().into(),
+            KNOWN.statement.signature.clone().into(),
+        ],
+        "apt_hook" => vec![
+            b"VERSION 3\nAPT::Architecture=amd64\nDpkg::Hook::a%20b=c\n\ncurl 8.1 amd64 none < 8.2 amd64 none /a/curl_8.2_amd64.deb\ncurl 8.1 amd64 none < 8.2 amd64 none **CONFIGURE**\nold 1 all none > - - none **REMOVE**\n".to_vec(),
+        ],
+        other => panic!("no target is called `{other}`"),
+    }
+}
+
+fn a_warrant() -> Warrant {
+    let seconds = now().unix_seconds();
+    Warrant {
+        iss: deployment(),
+        aud: host("web-1"),
+        sub: agent("patcher"),
+        iat: seconds,
+        nbf: seconds,
+        exp: seconds + 800,
+        jti: nonce("aabbccdd"),
+        txn: ChangeId::new("chg-1").expect("an id"),
+        authorization_details: vec![AuthorizationDetails {
+            kind: DETAILS_TYPE.into(),
+            actions: vec!["package.transition".into()],
+            locations: vec![host("web-1")],
+            change_digest: Digest::of(b"change"),
+            plan_digest: Digest::of(b"plan"),
+            targets_max: 2,
+            wave: 0,
+            uses: 1,
+        }],
+        basis: Basis {
+            policy: Digest::of(b"policy"),
+            rules: vec![RuleId::new("SA-200").expect("an id")],
+            decision: Ground::Standing,
+            approvers: vec![Signer {
+                person: person("chen"),
+                at: now().plus_seconds(-3600),
+            }],
+            facts: Digest::of(b"facts"),
+            authorization: LogReference {
+                origin: ORIGIN.into(),
+                index: 2,
+                size: 3,
+                root: Digest::of(b"root"),
+            },
+            roster_version: 1,
+        },
+        halt_epoch: 0,
+        trial: false,
+    }
+}
+
+fn a_proposal() -> Proposal {
+    Proposal {
+        v: 1,
+        deployment: deployment(),
+        agent: agent("patcher"),
+        nonce: nonce("0011"),
+        proposed_at: now(),
+        path: RemediationPath::Patch,
+        category: Category::OsSecurity,
+        waves: vec![vec![host("web-1")], vec![host("web-2")]],
+        packages: vec![PackageRequest {
+            name: PackageName::new("openssl").expect("a name"),
+            architecture: Architecture::new("amd64").expect("a name"),
+            from: None,
+            to: Version::new("3.0.17-1").expect("a version"),
+        }],
+        checks: Vec::new(),
+        recipe: None,
+        rollback: RollbackPlan::ReverseTransitions,
+        claims: Claims::default(),
+        rationale: None,
+    }
+}
