@@ -103,6 +103,7 @@ pub fn run(root: &Path, options: &Options) -> Result<bool, String> {
             .arg(format!("-max_total_time={}", options.seconds))
             .args([
                 "-verbosity=0",
+                "-print_funcs=0",
                 "-print_final_stats=1",
                 "-rss_limit_mb=2048",
                 "-timeout=10",

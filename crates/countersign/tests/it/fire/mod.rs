@@ -2,6 +2,7 @@
 //! refuses to start and says how to recover.
 
 mod crew;
+mod damaged;
 mod killed;
 mod load;
 pub mod process;
