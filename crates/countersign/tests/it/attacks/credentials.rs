@@ -60,7 +60,11 @@ fn an_agents_credentials_open_no_human_endpoint() {
             continue;
         }
         walked += 1;
-        let path = route.path.replace("{change}", change.id.as_str());
+        let path = route
+            .path
+            .replace("{change}", change.id.as_str())
+            .replace("{finding}", "0")
+            .replace("{host}", "web-1");
         let url = format!("{}{path}", house.running.url());
         let sent = |token: Option<&str>, statement: &SignedStatement| {
             let body =
