@@ -7,16 +7,9 @@
 mod support;
 
 use countersign_domain::jws::PROPOSAL_TYP;
-use countersign_domain::proposal::{
-    Category, Claims, PackageRequest, Proposal, RemediationPath, RollbackPlan,
-};
 use countersign_domain::statement::{HaltScope, Subject};
-use countersign_domain::warrant::{
-    AuthorizationDetails, Basis, DETAILS_TYPE, Ground, LogReference, Signer, WARRANT_TYP, Warrant,
-};
-use countersign_domain::{
-    Architecture, ChangeId, Digest, PackageName, RuleId, SignedStatement, Version, canonical,
-};
+use countersign_domain::warrant::WARRANT_TYP;
+use countersign_domain::{SignedStatement, canonical};
 use countersign_host::hook;
 use countersign_ledger::{Checkpoint, SignedCheckpoint, TlogProof};
 use countersign_verify::warrant::GATE_KID;
@@ -25,9 +18,7 @@ use countersign_verify::{
 };
 use std::path::Path;
 use std::sync::LazyLock;
-use support::{
-    Log, NoteSigner, agent, deployment, host, key, nonce, now, person, public, roster, state,
-};
+use support::{Log, NoteSigner, deployment, key, now, public, roster, state};
 
 const ORIGIN: &str = "example.org/test/authorizations";
 /// The entry that the genuine proof is about.
@@ -179,8 +170,8 @@ pub fn write_seeds(target: &str) {
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     match target {
-        "warrant" => vec![canonical::to_bytes(&a_warrant()).expect("canonical")],
-        "proposal" => vec![canonical::to_bytes(&a_proposal()).expect("canonical")],
+        "warrant" => vec![canonical::to_bytes(&support::warrant()).expect("canonical")],
+        "proposal" => vec![canonical::to_bytes(&support::proposal()).expect("canonical")],
         "note" => vec![KNOWN.note.clone().into()],
         "checkpoint" => vec![
             KNOWN.log.body(ORIGIN, 7).into(),
@@ -195,72 +186,5 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
             b"VERSION 3\nAPT::Architecture=amd64\nDpkg::Hook::a%20b=c\n\ncurl 8.1 amd64 none < 8.2 amd64 none /a/curl_8.2_amd64.deb\ncurl 8.1 amd64 none < 8.2 amd64 none **CONFIGURE**\nold 1 all none > - - none **REMOVE**\n".to_vec(),
         ],
         other => panic!("no target is called `{other}`"),
-    }
-}
-
-fn a_warrant() -> Warrant {
-    let seconds = now().unix_seconds();
-    Warrant {
-        iss: deployment(),
-        aud: host("web-1"),
-        sub: agent("patcher"),
-        iat: seconds,
-        nbf: seconds,
-        exp: seconds + 800,
-        jti: nonce("aabbccdd"),
-        txn: ChangeId::new("chg-1").expect("an id"),
-        authorization_details: vec![AuthorizationDetails {
-            kind: DETAILS_TYPE.into(),
-            actions: vec!["package.transition".into()],
-            locations: vec![host("web-1")],
-            change_digest: Digest::of(b"change"),
-            plan_digest: Digest::of(b"plan"),
-            targets_max: 2,
-            wave: 0,
-            uses: 1,
-        }],
-        basis: Basis {
-            policy: Digest::of(b"policy"),
-            rules: vec![RuleId::new("SA-200").expect("an id")],
-            decision: Ground::Standing,
-            approvers: vec![Signer {
-                person: person("chen"),
-                at: now().plus_seconds(-3600),
-            }],
-            facts: Digest::of(b"facts"),
-            authorization: LogReference {
-                origin: ORIGIN.into(),
-                index: 2,
-                size: 3,
-                root: Digest::of(b"root"),
-            },
-            roster_version: 1,
-        },
-        halt_epoch: 0,
-        trial: false,
-    }
-}
-
-fn a_proposal() -> Proposal {
-    Proposal {
-        v: 1,
-        deployment: deployment(),
-        agent: agent("patcher"),
-        nonce: nonce("0011"),
-        proposed_at: now(),
-        path: RemediationPath::Patch,
-        category: Category::OsSecurity,
-        waves: vec![vec![host("web-1")], vec![host("web-2")]],
-        packages: vec![PackageRequest {
-            name: PackageName::new("openssl").expect("a name"),
-            architecture: Architecture::new("amd64").expect("a name"),
-            from: None,
-            to: Version::new("3.0.17-1").expect("a version"),
-        }],
-        checks: Vec::new(),
-        recipe: None,
-        rollback: RollbackPlan::ReverseTransitions,
-        claims: Claims::default(),
-        rationale: None,
     }
 }

@@ -2,6 +2,7 @@
 //! run each for a while. The flags are those that `cargo fuzz` gives without a sanitizer, so that the
 //! stable compiler will do; `cargo fuzz run TARGET` works in the same folder.
 
+use crate::metadata::Workspace;
 use crate::root::{cargo, locked};
 use crate::step::succeeds;
 use std::path::Path;
@@ -73,7 +74,7 @@ impl Options {
 /// Builds, and runs one target after another. False when one failed; its input is kept and named.
 pub fn run(root: &Path, options: &Options) -> Result<bool, String> {
     let folder = root.join("fuzz");
-    let target = root.join("target/fuzz");
+    let target = Workspace::read(root)?.target_folder.join("fuzz");
     let triple = host_triple()?;
     let mut build = cargo(&folder);
     build

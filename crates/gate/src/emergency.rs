@@ -15,14 +15,12 @@ use countersign_domain::statement::{SignedStatement, Subject};
 use countersign_domain::text::SaltedText;
 use countersign_domain::{ChangeId, HostId, Timestamp, canonical};
 use countersign_policy::HumanAction;
-use countersign_store::{DocumentQuery, Read};
+use countersign_store::DocumentQuery;
 use countersign_verify::emergency::{check_form, statements};
 use std::sync::Arc;
 
 /// An emergency is reviewed within a day at most, in seconds, whatever the policy leaves for others.
 const REVIEW_SECONDS_MAX: u32 = 86_400;
-/// Reviews that one pass of the sweep finds late at most; the next finds more.
-const DUE_MAX: usize = 200;
 /// Emergencies in one answer at most.
 const LISTED_MAX: usize = 1_000;
 
@@ -260,17 +258,4 @@ fn counted(
         }
     }
     counted
-}
-
-/// Emergencies that nobody has reviewed in time.
-pub(crate) fn due(view: &dyn Read, now: Timestamp) -> Result<Vec<ChangeId>, GateError> {
-    let query = DocumentQuery {
-        due_by: Some(now),
-        limit: DUE_MAX,
-        ..Default::default()
-    };
-    state::documents::<EmergencyRecord>(view, &query)?
-        .iter()
-        .map(|document| Ok(state::parse::<EmergencyRecord>(document)?.change))
-        .collect()
 }

@@ -27,8 +27,6 @@ const SKEW_SECONDS: i64 = 120;
 const FINDINGS_MAX: usize = 1_000;
 /// Reports between two lists of what is installed at most.
 const SINCE_MAX: usize = 200;
-/// Reviews that one pass of the sweep finds late at most; the next finds more.
-const DUE_MAX: usize = 200;
 /// Findings in one answer at most.
 const LISTED_MAX: usize = 1_000;
 
@@ -206,19 +204,6 @@ impl Gate {
         })
         .await
     }
-}
-
-/// Transitions without a warrant that nobody has looked at in time, by entry.
-pub(crate) fn due(view: &dyn Read, now: Timestamp) -> Result<Vec<u64>, GateError> {
-    let query = DocumentQuery {
-        due_by: Some(now),
-        limit: DUE_MAX,
-        ..Default::default()
-    };
-    state::documents::<UnwarrantedRecord>(view, &query)?
-        .iter()
-        .map(|document| Ok(state::parse::<UnwarrantedRecord>(document)?.index))
-        .collect()
 }
 
 /// Takes a report that was verified, in one transaction with all that it shows.

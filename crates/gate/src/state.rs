@@ -66,6 +66,20 @@ pub fn documents<R: Record>(
     store.documents(R::KIND, query)
 }
 
+/// Records whose time has come, `limit` of them at most: the next look finds more.
+///
+/// # Errors
+/// When storage fails.
+pub fn due<R: Record>(store: &dyn Read, by: Timestamp, limit: usize) -> Result<Vec<R>, StoreError> {
+    let query = DocumentQuery {
+        due_by: Some(by),
+        limit,
+        ..Default::default()
+    };
+    let documents = documents::<R>(store, &query)?;
+    documents.iter().map(parse).collect()
+}
+
 /// The record in a document.
 ///
 /// # Errors

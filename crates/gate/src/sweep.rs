@@ -5,7 +5,9 @@ use crate::error::GateError;
 use crate::propose::load_change;
 use crate::propose::load_proposal;
 use crate::settle::{close_execution, stop_waiting};
-use crate::state::{self, ChangeRecord, ExecutionRecord, Record};
+use crate::state::{
+    self, ChangeRecord, EmergencyRecord, ExecutionRecord, Record, UnwarrantedRecord,
+};
 use crate::world::World;
 use crate::{Frame, Gate};
 use countersign_domain::canonical;
@@ -43,8 +45,12 @@ impl Gate {
     /// When storage fails, or the first of those that could not be ended; what was ended stands.
     pub async fn sweep(&self, now: Timestamp) -> Result<Swept, GateError> {
         let (executions, changes) = self.store.read(|view| due(view, now))?;
-        let unwarranted = self.store.read(|view| crate::reconcile::due(view, now))?;
-        let emergencies = self.store.read(|view| crate::emergency::due(view, now))?;
+        let unwarranted = self
+            .store
+            .read(|view| state::due::<UnwarrantedRecord>(view, now, PAGE))?;
+        let emergencies = self
+            .store
+            .read(|view| state::due::<EmergencyRecord>(view, now, PAGE))?;
         let mut swept = Swept::default();
         let mut failed = None;
         for key in executions {
@@ -62,14 +68,20 @@ impl Gate {
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        for finding in unwarranted {
-            match self.unwarranted_overdue(finding, RUNG_SECONDS, now).await {
+        for record in unwarranted {
+            match self
+                .unwarranted_overdue(record.index, RUNG_SECONDS, now)
+                .await
+            {
                 Ok(later) => swept.reviews += u32::from(later),
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        for emergency in emergencies {
-            match self.emergency_overdue(emergency, RUNG_SECONDS, now).await {
+        for record in emergencies {
+            match self
+                .emergency_overdue(record.change, RUNG_SECONDS, now)
+                .await
+            {
                 Ok(later) => swept.reviews += u32::from(later),
                 Err(error) => failed = failed.or(Some(error)),
             }
@@ -133,19 +145,20 @@ impl Gate {
 
 /// The executions whose host has been silent, and the changes whose time has come.
 fn due(view: &dyn Read, now: Timestamp) -> Result<(Vec<String>, Vec<ChangeId>), GateError> {
-    let query = |due_by| DocumentQuery {
-        due_by: Some(due_by),
+    let silent = DocumentQuery {
+        due_by: Some(now.plus_seconds(-SILENCE_SECONDS)),
         limit: PAGE,
         ..Default::default()
     };
-    let silent = query(now.plus_seconds(-SILENCE_SECONDS));
     let executions = state::documents::<ExecutionRecord>(view, &silent)?;
-    let changes = state::documents::<ChangeRecord>(view, &query(now))?
-        .iter()
-        .map(|document| state::parse::<ChangeRecord>(document).map(|record| record.id))
-        .collect::<Result<_, _>>()?;
-    let executions = executions.into_iter().map(|document| document.key);
-    Ok((executions.collect(), changes))
+    let changes = state::due::<ChangeRecord>(view, now, PAGE)?;
+    Ok((
+        executions
+            .into_iter()
+            .map(|document| document.key)
+            .collect(),
+        changes.into_iter().map(|record| record.id).collect(),
+    ))
 }
 
 /// True when it was ended.

@@ -72,25 +72,4 @@ impl<'a> Yardstick<'a> {
             })
             .sum()
     }
-
-    /// How many rules `decide` evaluates for these requests, over all scopes.
-    #[must_use]
-    pub fn evaluated(&self, ready: &Ready) -> usize {
-        let book = self.policy.book();
-        ready
-            .0
-            .iter()
-            .flat_map(|one| {
-                [
-                    &book.limits,
-                    &book.standing,
-                    &book.withholding,
-                    &book.requests,
-                ]
-                .map(|slices| slices.applying(one.facets))
-            })
-            .flatten()
-            .map(|slice| slice.policies().count())
-            .sum()
-    }
 }

@@ -15,7 +15,9 @@ pub enum OpenError {
         process: String,
     },
     /// Some other program's file.
-    #[error("the file is no Countersign database; choose another path")]
+    #[error(
+        "the file is no Countersign database; choose another path, or restore the newest backup if it was one"
+    )]
     NotOurs,
     /// There is no database yet.
     #[error("there is no database at `{}`; run `countersign init` or name another", path.display())]

@@ -7,7 +7,6 @@ use super::p3::AGENTS;
 use super::{BenchError, Figured, check, scratch};
 use serde::Serialize;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Entries that one life leaves in the authorizations log, at least.
 const ENTRIES_OF_A_LIFE: u64 = 6;
@@ -75,7 +74,6 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Report, BenchError> {
         let count = wanted.max(1);
         of_empty.push(empty.over_http(arguments.clients, count)?);
         of_grown.push(grown.over_http(arguments.clients, count)?);
-        std::thread::sleep(Duration::from_millis(200));
     }
     empty.finish(empty_dir)?;
     grown.finish(grown_dir)?;

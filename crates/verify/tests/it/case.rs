@@ -1,18 +1,16 @@
 //! One genuine handover, every part of which a test can change before it is signed.
 
-use crate::support::{Log, NoteSigner, agent, deployment, host, key, nonce, now, roster_of, sign};
+use crate::support::{Log, NoteSigner, deployment, host, key, nonce, now, roster_of, sign};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign_domain::entry::change_digest;
 use countersign_domain::jws::{LEASE_TYP, PROPOSAL_TYP};
 use countersign_domain::lease::{Handover, HostPlan, Lease};
-use countersign_domain::proposal::{
-    Category, Claims, PackageRequest, Proposal, RemediationPath, RollbackPlan,
-};
+use countersign_domain::proposal::Proposal;
 use countersign_domain::roster::SignedRosterChange;
 use countersign_domain::statement::SignedStatement;
 use countersign_domain::warrant::{LogReference, Warrant};
-use countersign_domain::{Architecture, ChangeId, Digest, PackageName, Tier, Version, canonical};
+use countersign_domain::{ChangeId, Digest, Tier, canonical};
 use countersign_verify::warrant::GATE_KID;
 use countersign_verify::{
     Checkpoint, HostPins, HostView, Permit, Refusal, VerifiedRoster, handover,
@@ -49,30 +47,6 @@ pub fn plan_of(name: &str) -> HostPlan {
     }
 }
 
-pub fn proposal() -> Proposal {
-    Proposal {
-        v: 1,
-        deployment: deployment(),
-        agent: agent("patcher"),
-        nonce: nonce("0011"),
-        proposed_at: now().plus_seconds(-7200),
-        path: RemediationPath::Patch,
-        category: Category::OsSecurity,
-        waves: vec![vec![host("web-2")], vec![host("web-1")]],
-        packages: vec![PackageRequest {
-            name: PackageName::new("openssl").unwrap(),
-            architecture: Architecture::new("amd64").unwrap(),
-            from: None,
-            to: Version::new("3.0.17-1").unwrap(),
-        }],
-        checks: Vec::new(),
-        recipe: None,
-        rollback: RollbackPlan::ReverseTransitions,
-        claims: Claims::default(),
-        rationale: None,
-    }
-}
-
 impl Case {
     pub fn new() -> Self {
         Self::of_trial(false)
@@ -82,7 +56,7 @@ impl Case {
         let before = Log((0..WARRANT_AT)
             .map(|n| format!("entry {n}").into_bytes())
             .collect());
-        let mut warrant = crate::warrant::warrant();
+        let mut warrant = crate::support::warrant();
         warrant.trial = trial;
         warrant.halt_epoch = 4;
         warrant.basis.authorization = LogReference {
@@ -101,7 +75,7 @@ impl Case {
                 lease_seconds_max: 60,
                 clock_skew_seconds_max: 30,
             },
-            proposal: proposal(),
+            proposal: crate::support::proposal(),
             plans: vec![plan_of("web-1"), plan_of("web-2")],
             warrant,
             lease: Lease {

@@ -1,7 +1,7 @@
 //! Signed documents of hosts and agents: by whom, in whose name, and within which bounds.
 
-use crate::case::{Case, proposal};
-use crate::support::{deployment, host, key, now, refused, roster, sign};
+use crate::case::Case;
+use crate::support::{deployment, host, key, now, proposal, refused, roster, sign};
 use countersign_domain::jws::{OBSERVATION_TYP, PLAN_TYP, PROPOSAL_TYP, RECEIPT_TYP, STARTED_TYP};
 use countersign_domain::observation::{CveCoverage, Observation, PENDING_MAX, PendingUpgrade};
 use countersign_domain::plan::{PreparedPlan, Reverse, RollbackSource, Step};

@@ -1,7 +1,7 @@
 //! Random and half-right bytes in every parser: refused or accepted, but never a panic.
 
-use crate::case::{Case, proposal};
-use crate::support::{deployment, now, public, roster, state};
+use crate::case::Case;
+use crate::support::{deployment, now, proposal, public, roster, state};
 use countersign_domain::SignedStatement;
 use countersign_domain::roster::SignedRosterChange;
 use countersign_domain::statement::{HaltScope, Subject};

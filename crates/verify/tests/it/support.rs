@@ -4,11 +4,17 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign_domain::jws::{assemble, signing_input};
+use countersign_domain::proposal::{
+    Category, Claims, PackageRequest, Proposal, RemediationPath, RollbackPlan,
+};
 use countersign_domain::roster::{GateKeys, Operation, SignedRosterChange};
 use countersign_domain::statement::{SSH_NAMESPACE, Subject};
+use countersign_domain::warrant::{
+    AuthorizationDetails, Basis, DETAILS_TYPE, Ground, LogReference, Signer as Approver, Warrant,
+};
 use countersign_domain::{
-    AgentId, DeploymentId, Digest, GroupId, HostId, Nonce, PersonId, RosterChange, SignedStatement,
-    Statement, Timestamp, canonical,
+    AgentId, Architecture, ChangeId, DeploymentId, Digest, GroupId, HostId, Nonce, PackageName,
+    PersonId, RosterChange, RuleId, SignedStatement, Statement, Timestamp, Version, canonical,
 };
 use countersign_verify::roster::{VerifiedRoster, found};
 use countersign_verify::{Checkpoint, Ed25519Key};
@@ -64,6 +70,75 @@ pub fn key(name: &str) -> SigningKey {
 
 pub fn public(key: &SigningKey) -> Ed25519Key {
     Ed25519Key::from_bytes(key.verifying_key().as_bytes()).unwrap()
+}
+
+/// A warrant of standing authority for `web-1`.
+pub fn warrant() -> Warrant {
+    let seconds = now().unix_seconds();
+    Warrant {
+        iss: deployment(),
+        aud: host("web-1"),
+        sub: agent("patcher"),
+        iat: seconds - 10,
+        nbf: seconds - 10,
+        exp: seconds + 800,
+        jti: nonce("aabbccdd"),
+        txn: ChangeId::new("chg-1").unwrap(),
+        authorization_details: vec![AuthorizationDetails {
+            kind: DETAILS_TYPE.into(),
+            actions: vec!["package.transition".into()],
+            locations: vec![host("web-1")],
+            change_digest: Digest::of(b"change"),
+            plan_digest: Digest::of(b"plan"),
+            targets_max: 2,
+            wave: 0,
+            uses: 1,
+        }],
+        basis: Basis {
+            policy: Digest::of(b"policy"),
+            rules: vec![RuleId::new("standing-os-security").unwrap()],
+            decision: Ground::Standing,
+            approvers: vec![Approver {
+                person: person("chen"),
+                at: now().plus_seconds(-3600),
+            }],
+            facts: Digest::of(b"facts"),
+            authorization: LogReference {
+                origin: "example.org/test/authorizations".into(),
+                index: 2,
+                size: 3,
+                root: Digest::of(b"root"),
+            },
+            roster_version: 1,
+        },
+        halt_epoch: 0,
+        trial: false,
+    }
+}
+
+/// What `patcher` asks for, in two waves.
+pub fn proposal() -> Proposal {
+    Proposal {
+        v: 1,
+        deployment: deployment(),
+        agent: agent("patcher"),
+        nonce: nonce("0011"),
+        proposed_at: now().plus_seconds(-7200),
+        path: RemediationPath::Patch,
+        category: Category::OsSecurity,
+        waves: vec![vec![host("web-2")], vec![host("web-1")]],
+        packages: vec![PackageRequest {
+            name: PackageName::new("openssl").unwrap(),
+            architecture: Architecture::new("amd64").unwrap(),
+            from: None,
+            to: Version::new("3.0.17-1").unwrap(),
+        }],
+        checks: Vec::new(),
+        recipe: None,
+        rollback: RollbackPlan::ReverseTransitions,
+        claims: Claims::default(),
+        rationale: None,
+    }
 }
 
 /// A JWS over the canonical bytes of `payload`.

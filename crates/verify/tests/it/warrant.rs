@@ -1,56 +1,11 @@
 //! Warrants: one test for each claim that a host must not take on trust.
 
-use crate::support::{deployment, host, key, nonce, now, person, public, refused, sign};
-use countersign_domain::warrant::{
-    AuthorizationDetails, Basis, DETAILS_TYPE, Ground, LogReference, Signer, WARRANT_TYP, Warrant,
-};
-use countersign_domain::{ChangeId, DeploymentId, Digest, RuleId};
+use crate::support::{deployment, host, key, now, public, refused, sign, warrant};
+use countersign_domain::warrant::{AuthorizationDetails, Ground, WARRANT_TYP, Warrant};
+use countersign_domain::{DeploymentId, Digest};
 use countersign_verify::VerifiedWarrant;
 use countersign_verify::warrant::{Expected, GATE_KID, WarrantError, verify, verify_past};
 use proptest::prelude::*;
-
-pub fn warrant() -> Warrant {
-    let seconds = now().unix_seconds();
-    Warrant {
-        iss: deployment(),
-        aud: host("web-1"),
-        sub: crate::support::agent("patcher"),
-        iat: seconds - 10,
-        nbf: seconds - 10,
-        exp: seconds + 800,
-        jti: nonce("aabbccdd"),
-        txn: ChangeId::new("chg-1").unwrap(),
-        authorization_details: vec![AuthorizationDetails {
-            kind: DETAILS_TYPE.into(),
-            actions: vec!["package.transition".into()],
-            locations: vec![host("web-1")],
-            change_digest: Digest::of(b"change"),
-            plan_digest: Digest::of(b"plan"),
-            targets_max: 2,
-            wave: 0,
-            uses: 1,
-        }],
-        basis: Basis {
-            policy: Digest::of(b"policy"),
-            rules: vec![RuleId::new("standing-os-security").unwrap()],
-            decision: Ground::Standing,
-            approvers: vec![Signer {
-                person: person("chen"),
-                at: now().plus_seconds(-3600),
-            }],
-            facts: Digest::of(b"facts"),
-            authorization: LogReference {
-                origin: "example.org/test/authorizations".into(),
-                index: 2,
-                size: 3,
-                root: Digest::of(b"root"),
-            },
-            roster_version: 1,
-        },
-        halt_epoch: 0,
-        trial: false,
-    }
-}
 
 pub fn sign_warrant(warrant: &Warrant) -> String {
     sign(&key("gate"), WARRANT_TYP, GATE_KID, warrant)
