@@ -20,7 +20,14 @@ const WAL_PAGES_MAX: i64 = 4_000;
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::Error as E;
+        use rusqlite::{Error as E, ErrorCode};
+        let damaged = [ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase];
+        if error
+            .sqlite_error_code()
+            .is_some_and(|code| damaged.contains(&code))
+        {
+            return Self::Damaged(error.to_string());
+        }
         match error {
             E::FromSqlConversionFailure(..)
             | E::IntegralValueOutOfRange(..)

@@ -1,7 +1,7 @@
 //! Why a store is not opened. Errors of a running store are in `contract`.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::contract::{Log, StoreError};
 
@@ -19,6 +19,22 @@ pub enum OpenError {
         "the file is no Countersign database; choose another path, or restore the newest backup if it was one"
     )]
     NotOurs,
+    /// Pages of the database, or what they hold, are not what was written.
+    #[error("the database is damaged: {0}; keep it as it is, and restore the newest backup")]
+    Damaged(String),
+    /// The disk takes no writes.
+    #[error(
+        "{what} cannot be written ({why}), and nothing is decided that cannot be recorded; \
+         make it writable for this user and start again. A file system that has become read-only by \
+         itself has usually met a broken disk: look at the system's log first. Nothing that was \
+         acknowledged is lost"
+    )]
+    Unwritable {
+        /// Which file, in words.
+        what: String,
+        /// What the system said.
+        why: String,
+    },
     /// There is no database yet.
     #[error("there is no database at `{}`; run `countersign init` or name another", path.display())]
     Absent {
@@ -120,11 +136,45 @@ pub enum OpenError {
     },
     /// The database could not be read or written.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+}
+
+impl OpenError {
+    /// For `map_err`: a file that could not be written.
+    pub(crate) fn file(path: &Path) -> impl Fn(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| match source.kind() {
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                Self::Unwritable {
+                    what: format!("`{}`", path.display()),
+                    why: source.to_string(),
+                }
+            }
+            _ => Self::File {
+                path: path.clone(),
+                source,
+            },
+        }
+    }
+}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Damaged(why) => Self::Damaged(why),
+            other => Self::Store(other),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Store(error.into())
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::ReadOnly) => Self::Unwritable {
+                what: "the database".to_owned(),
+                why: error.to_string(),
+            },
+            _ => StoreError::from(error).into(),
+        }
     }
 }

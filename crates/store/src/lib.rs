@@ -17,6 +17,7 @@ mod buffered;
 mod compare;
 mod contract;
 mod cosign;
+mod damage;
 mod engine;
 mod error;
 mod faults;

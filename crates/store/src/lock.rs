@@ -19,10 +19,7 @@ const NAME: &str = "lock";
 /// Takes the lock, and leaves this process's id in the file for others to name.
 pub(crate) fn take(database: &Path) -> Result<Lock, OpenError> {
     let path = database.with_file_name(NAME);
-    let failed = |source| OpenError::File {
-        path: path.clone(),
-        source,
-    };
+    let failed = OpenError::file(&path);
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -30,7 +27,7 @@ pub(crate) fn take(database: &Path) -> Result<Lock, OpenError> {
         .truncate(false)
         .mode(0o600)
         .open(&path)
-        .map_err(failed)?;
+        .map_err(&failed)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(in_use(file)),
@@ -39,7 +36,7 @@ pub(crate) fn take(database: &Path) -> Result<Lock, OpenError> {
     file.set_len(0)
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .map_err(failed)?;
+        .map_err(&failed)?;
     Ok(Lock { _file: file })
 }
 

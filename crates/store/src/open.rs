@@ -8,6 +8,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::contract::{Log, StoreError};
+use crate::damage;
 use crate::engine::{Transaction, open_reader, open_writer};
 use crate::error::OpenError;
 use crate::latest;
@@ -42,12 +43,14 @@ pub(crate) fn for_writing(path: &Path, signers: &Signers) -> Result<Opened, Open
     // A commit that nobody was told of may be in the file and not yet on the disk. The head is
     // signed below, so it has to be durable now: this fsyncs the log and the database.
     conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    damage::check_pages(&conn)?;
     let beside = latest::read(path)?;
     let transaction = Transaction::snapshot(&conn)?;
     let trees = PerLog::try_from_fn(|log| {
         let key = signers.get(log).verifier_key();
         let tree = restored(&conn, log)?;
         check_signed(&conn, log, key, tree.size(), beside.as_ref())?;
+        damage::check_newest_entries(&conn, log, tree.size())?;
         Ok::<_, OpenError>(tree)
     })?;
     let newest_cosigned = checkpoints::newest_cosigned(&conn, Log::Authorizations)?;
@@ -78,10 +81,7 @@ pub(crate) fn for_writing(path: &Path, signers: &Signers) -> Result<Opened, Open
             authorizations: published.authorizations.note.clone(),
         },
     )
-    .map_err(|source| OpenError::File {
-        path: latest::path_beside(path),
-        source,
-    })?;
+    .map_err(OpenError::file(&latest::path_beside(path)))?;
     Ok(Opened {
         conn,
         trees,
@@ -172,10 +172,9 @@ fn create_private(path: &Path) -> Result<(), OpenError> {
         .mode(0o600)
         .open(path);
     match created {
-        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(OpenError::File {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+            Err(OpenError::file(path)(source))
+        }
         _ => Ok(()),
     }
 }

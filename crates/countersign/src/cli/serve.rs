@@ -1,9 +1,12 @@
 //! `countersign serve`: runs the server until it is told to stop.
 
 use super::{Context, Failure};
-use crate::deployment::Deployment;
+use crate::deployment::{DATABASE, Deployment};
 use crate::serve::{Reach, Server, wait_for_signal};
 use std::net::SocketAddr;
+
+/// A database of this size is said to take a while.
+const LONG_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -17,6 +20,7 @@ pub struct ServeArguments {
 }
 
 pub(super) fn run(context: &Context, arguments: &ServeArguments) -> Result<(), Failure> {
+    say_what_takes_long(context);
     let deployment = Deployment::open(context.dir())?;
     let reach = Reach {
         listen: arguments.listen.unwrap_or(deployment.config().listen),
@@ -33,4 +37,13 @@ pub(super) fn run(context: &Context, arguments: &ServeArguments) -> Result<(), F
     eprintln!("stopping");
     running.stop();
     Ok(())
+}
+
+/// Every page is read back before the first decision: some seconds for each GiB.
+fn say_what_takes_long(context: &Context) {
+    let database = context.dir().join(DATABASE);
+    let bytes = std::fs::metadata(database).map_or(0, |about| about.len());
+    if bytes >= LONG_BYTES {
+        eprintln!("reading back the database ({} MiB) …", bytes >> 20);
+    }
 }

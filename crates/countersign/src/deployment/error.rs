@@ -70,6 +70,16 @@ pub enum DeploymentError {
     /// The database.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// A witness has seen more of the log than there is, or something else.
+    #[error(
+        "the witness at {url} knows better: {source}. If it is the witness that is wrong, take it out of deployment.toml"
+    )]
+    Witnessed {
+        /// Where the witness is asked.
+        url: String,
+        /// What the log lacks.
+        source: OpenError,
+    },
     /// The gate.
     #[error(transparent)]
     Gate(#[from] GateError),

@@ -22,10 +22,10 @@ pub use found::{Founding, LISTEN, NewPerson};
 pub use running::ServerFile;
 
 use crate::ambient;
-use crate::witness::Cosigners;
+use crate::witness::{Cosigners, Seen, ask_all};
 use countersign_gate::Gate;
 use countersign_gate::found::hex_key;
-use countersign_store::{Options, Store};
+use countersign_store::{Log, OpenError, Options, Store};
 use ed25519_dalek::SigningKey;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -119,7 +119,26 @@ impl Deployment {
             operator,
         };
         deployment.check_identity(&keys.warrant)?;
+        deployment.check_witnessed()?;
         Ok(deployment)
+    }
+
+    /// A whole folder that was put back from an older copy agrees with itself; its witnesses know
+    /// better. One that does not answer says nothing: hosts that demand a witness refuse then.
+    fn check_witnessed(&self) -> Result<(), DeploymentError> {
+        let witnesses = &self.config.witnesses;
+        let log = Log::Authorizations;
+        let (size, signed) = self.gate.store().checkpoint(log);
+        for (witness, seen) in witnesses.iter().zip(ask_all(witnesses, &signed)) {
+            let source = match seen {
+                Ok(Seen::More(signed)) => OpenError::Behind { log, size, signed },
+                Ok(Seen::Others) => OpenError::Forked { log, size },
+                Ok(Seen::NoMore) | Err(_) => continue,
+            };
+            let url = witness.url.clone();
+            return Err(DeploymentError::Witnessed { url, source });
+        }
+        Ok(())
     }
 
     /// Opens the logs and projections in `dir` to read, beside a running server or without one.

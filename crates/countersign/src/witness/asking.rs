@@ -3,7 +3,7 @@
 
 use crate::deployment::{DeploymentError, WitnessAddress};
 use countersign_domain::text::shown;
-use countersign_ledger::{AddCheckpoint, WitnessKey};
+use countersign_ledger::{AddCheckpoint, SignedCheckpoint, WitnessKey};
 use countersign_store::{CosignError, CosignRequest, Cosigner};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -52,19 +52,12 @@ impl Cosigners {
         let places = addresses
             .iter()
             .map(|address| Place {
-                url: format!("{}/add-checkpoint", address.url.trim_end_matches('/')),
+                url: add_checkpoint(address),
                 seen: AtomicU64::new(u64::MAX),
             })
             .collect();
-        let agent = Agent::config_builder()
-            .timeout_global(Some(REQUEST_TIME))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(None)
-            .build()
-            .new_agent();
         Ok(Some(Self {
-            agent,
+            agent: agent(),
             keys,
             places,
         }))
@@ -84,18 +77,7 @@ impl Cosigners {
                 proof,
                 checkpoint: request.checkpoint().clone(),
             };
-            let mut answer = self
-                .agent
-                .post(&place.url)
-                .send(body.to_string())
-                .map_err(|error| error.to_string())?;
-            let status = answer.status().as_u16();
-            let text = answer
-                .body_mut()
-                .with_config()
-                .limit(ANSWER_BYTES_MAX)
-                .read_to_string()
-                .map_err(|error| error.to_string())?;
+            let (status, text) = post(&self.agent, &place.url, &body)?;
             match status {
                 200 => {
                     place
@@ -112,6 +94,92 @@ impl Cosigners {
         }
         Err("it saw other checkpoints meanwhile".into())
     }
+}
+
+/// What a witness has seen of a log, beside the log's own newest checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Nothing that this log does not have: as much, or less.
+    NoMore,
+    /// More entries than there are: so many.
+    More(u64),
+    /// As many entries, and other ones.
+    Others,
+}
+
+/// Asks each witness at once what it has seen last. It is shown the log's own newest checkpoint as
+/// if it had seen exactly that, which it contradicts with the size that it did see.
+pub(crate) fn ask_all(
+    addresses: &[WitnessAddress],
+    signed: &SignedCheckpoint,
+) -> Vec<Result<Seen, String>> {
+    let agent = agent();
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = addresses
+            .iter()
+            .map(|address| scope.spawn(|| seen(&agent, address, signed)))
+            .collect();
+        asking
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|_| Err("the request failed".into()))
+            })
+            .collect()
+    })
+}
+
+fn seen(
+    agent: &Agent,
+    address: &WitnessAddress,
+    signed: &SignedCheckpoint,
+) -> Result<Seen, String> {
+    let size = signed.claimed().size();
+    let body = AddCheckpoint {
+        old_size: size,
+        proof: Vec::new(),
+        checkpoint: signed.clone(),
+    };
+    let (status, text) = post(agent, &add_checkpoint(address), &body)?;
+    match (status, text.trim().parse::<u64>()) {
+        (200, _) => Ok(Seen::NoMore),
+        (409, Ok(seen)) if seen > size => Ok(Seen::More(seen)),
+        (409, Ok(_)) => Ok(Seen::NoMore),
+        // The same size, and words instead of a number: two roots at that size.
+        (409, Err(_)) => Ok(Seen::Others),
+        _ => Err(format!("{status}: {}", shown(text.trim(), 200))),
+    }
+}
+
+fn add_checkpoint(witness: &WitnessAddress) -> String {
+    format!("{}/add-checkpoint", witness.url.trim_end_matches('/'))
+}
+
+fn agent() -> Agent {
+    Agent::config_builder()
+        .timeout_global(Some(REQUEST_TIME))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .proxy(None)
+        .build()
+        .new_agent()
+}
+
+/// Status and bounded text of an answer.
+fn post(agent: &Agent, url: &str, body: &AddCheckpoint) -> Result<(u16, String), String> {
+    let mut answer = agent
+        .post(url)
+        .send(body.to_string())
+        .map_err(|error| error.to_string())?;
+    let status = answer.status().as_u16();
+    let text = answer
+        .body_mut()
+        .with_config()
+        .limit(ANSWER_BYTES_MAX)
+        .read_to_string()
+        .map_err(|error| error.to_string())?;
+    Ok((status, text))
 }
 
 impl Cosigner for Cosigners {

@@ -6,5 +6,6 @@ mod heads;
 mod service;
 
 pub use asking::Cosigners;
+pub(crate) use asking::{Seen, ask_all};
 pub use heads::{FileHeads, HeadsError};
 pub use service::{WitnessDir, WitnessError, WitnessRunning};

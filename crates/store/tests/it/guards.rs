@@ -124,7 +124,7 @@ fn newer_and_foreign_files_are_refused() {
     fs::write(database(folder.path()), vec![7_u8; 9_000]).unwrap();
     assert!(matches!(
         try_open(folder.path()).err().unwrap(),
-        OpenError::Store(_)
+        OpenError::Damaged(_)
     ));
 
     let folder = tempfile::tempdir().unwrap();

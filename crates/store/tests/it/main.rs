@@ -4,6 +4,7 @@
 mod conformance;
 mod cosigning;
 mod crash;
+mod damage;
 mod fixture;
 mod guards;
 mod interleaving;
