@@ -20,7 +20,9 @@ pub enum OpenError {
     )]
     NotOurs,
     /// Pages of the database, or what they hold, are not what was written.
-    #[error("the database is damaged: {0}; keep it as it is, and restore the newest backup")]
+    #[error(
+        "the database is damaged: {0}; keep it as it is, and restore the newest backup with `countersign restore`"
+    )]
     Damaged(String),
     /// The disk takes no writes.
     #[error(
@@ -95,9 +97,10 @@ pub enum OpenError {
     },
     /// A checkpoint was signed for more entries than there are: this is an older copy.
     #[error(
-        "the {} log has `{size}` entries, but `{signed}` were signed for: this is an older copy. \
-         Restore the newest one; starting from here would fork the log. If entries are lost for good, \
-         found a new deployment with a new origin and keep this one as evidence", log.as_str()
+        "the {} log has `{size}` entries, but `{signed}` were signed for: `{}` are missing, so this is an \
+         older copy. Restore the newest one; starting from here would fork the log. If entries are lost for good, \
+         found a new deployment with a new origin and keep this one as evidence",
+        log.as_str(), signed.saturating_sub(*size)
     )]
     Behind {
         /// Which log.

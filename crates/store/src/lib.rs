@@ -16,6 +16,7 @@
 mod buffered;
 mod compare;
 mod contract;
+mod copy;
 mod cosign;
 mod damage;
 mod engine;
@@ -48,6 +49,7 @@ pub use contract::{
     Appended, Blob, Document, DocumentQuery, Head, IntelRow, Log, Read, Reservation,
     ReservationQuery, StoreError, TransitionOutcome, Write,
 };
+pub use copy::{Copied, copy};
 pub use cosign::{CosignError, CosignRequest, Cosigner};
 pub use error::OpenError;
 pub use faults::{CommitPoint, Faults};

@@ -232,7 +232,7 @@ fn restored(conn: &Connection, log: Log) -> Result<Tree, OpenError> {
     })
 }
 
-fn restored_at(
+pub(crate) fn restored_at(
     conn: &Connection,
     log: Log,
     size: u64,

@@ -1,5 +1,6 @@
 //! How a command fails: an exit code, a message, and what to do about it.
 
+use crate::backup::BackupError;
 use crate::client::ClientError;
 use crate::deployment::DeploymentError;
 use crate::serve::ServeError;
@@ -125,6 +126,18 @@ impl From<DeploymentError> for Failure {
             _ => Exit::Refused,
         };
         Self::new(exit, error.to_string())
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        match error {
+            BackupError::Deployment(error) => error.into(),
+            BackupError::Evidence(_) | BackupError::Rebuild(_) => {
+                Self::new(Exit::Undecided, error.to_string())
+            }
+            other => Self::refused(other.to_string()),
+        }
     }
 }
 

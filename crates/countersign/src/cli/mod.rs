@@ -3,6 +3,7 @@
 
 mod agent;
 mod alarm;
+mod backup;
 mod change;
 mod collect;
 mod context;
@@ -137,6 +138,10 @@ enum Command {
     /// Alarms
     #[command(subcommand)]
     Alarm(alarm::AlarmCommand),
+    /// Copy the deployment to a new directory, while the server runs
+    Backup(backup::BackupArguments),
+    /// Put a backup into a new data directory, with proof that nothing is missing
+    Restore(backup::RestoreArguments),
     /// Both logs: show, check, export
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -197,6 +202,8 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Inventory(command) => inventory::run(context, command)?,
         Command::Feed(command) => feed::run(context, command)?,
         Command::Alarm(command) => alarm::run(context, &command)?,
+        Command::Backup(arguments) => backup::backup(context, &arguments)?,
+        Command::Restore(arguments) => backup::restore(context, &arguments)?,
         Command::Log(command) => return log::run(context, command),
         Command::Witness(command) => witness::run(context, command)?,
         Command::Host(command) => return Ok(countersign_host::run(command)),

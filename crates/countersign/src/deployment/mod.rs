@@ -25,7 +25,8 @@ use crate::ambient;
 use crate::witness::{Cosigners, Seen, ask_all};
 use countersign_gate::Gate;
 use countersign_gate::found::hex_key;
-use countersign_store::{Log, OpenError, Options, Store};
+use countersign_ledger::VerifierKey;
+use countersign_store::{Log, OpenError, Options, PerLog, Store};
 use ed25519_dalek::SigningKey;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -93,6 +94,33 @@ impl Deployment {
     /// # Errors
     /// [`DeploymentError`] says what to do.
     pub fn open(dir: &Path) -> Result<Self, DeploymentError> {
+        let deployment = Self::open_with(dir, true)?;
+        deployment.check_witnessed()?;
+        Ok(deployment)
+    }
+
+    /// As [`Deployment::open`], without asking witnesses for anything: for looking at a copy.
+    ///
+    /// # Errors
+    /// [`DeploymentError`] says what to do.
+    pub(crate) fn open_alone(dir: &Path) -> Result<Self, DeploymentError> {
+        Self::open_with(dir, false)
+    }
+
+    /// The keys that verify both logs' checkpoints, from the seeds in `dir`.
+    ///
+    /// # Errors
+    /// [`DeploymentError`] says what to do.
+    pub(crate) fn log_keys(dir: &Path) -> Result<PerLog<VerifierKey>, DeploymentError> {
+        let config = Config::read(dir)?;
+        let signers = keys::Keys::read(dir, &config.deployment)?.log_signers;
+        Ok(PerLog {
+            recommendations: signers.recommendations.verifier_key().clone(),
+            authorizations: signers.authorizations.verifier_key().clone(),
+        })
+    }
+
+    fn open_with(dir: &Path, witnessed: bool) -> Result<Self, DeploymentError> {
         let config = Config::read(dir)?;
         private::check_folder(dir)?;
         let keys = keys::Keys::read(dir, &config.deployment)?;
@@ -102,10 +130,13 @@ impl Deployment {
         if !database.is_file() {
             return Err(DeploymentError::damaged(
                 &database,
-                "it is missing; restore it from the newest backup",
+                "it is missing; restore the newest backup with `countersign restore`",
             ));
         }
-        let cosigner = Cosigners::new(&config.witnesses)?;
+        let cosigner = match witnessed {
+            true => Cosigners::new(&config.witnesses)?,
+            false => None,
+        };
         let options = Options {
             cosigner: cosigner.map(|cosigner| Arc::new(cosigner) as _),
             ..Options::default()
@@ -119,7 +150,6 @@ impl Deployment {
             operator,
         };
         deployment.check_identity(&keys.warrant)?;
-        deployment.check_witnessed()?;
         Ok(deployment)
     }
 

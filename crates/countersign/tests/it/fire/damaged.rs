@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Asks for one authorization; the change when it was granted, else the status.
-fn authorize(crew: &Crew, server: &Served, number: usize) -> Result<String, u16> {
+pub(super) fn authorize(crew: &Crew, server: &Served, number: usize) -> Result<String, u16> {
     let asked = crew.ask(number, number);
     let token = token(&asked.agent.0, &asked.agent.1);
     let url = format!("{}/api/v1/proposals", server.url);

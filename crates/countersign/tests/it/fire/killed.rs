@@ -86,7 +86,7 @@ fn fifty_kills_under_load_lose_nothing_that_was_acknowledged() {
     assert!(dir.join(DATABASE).is_file());
 }
 
-struct EndOnDrop<'a>(&'a Load<'a>);
+pub(super) struct EndOnDrop<'a>(pub(super) &'a Load<'a>);
 
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {

@@ -83,6 +83,13 @@ impl<'a> Load<'a> {
         self.state.into_inner().unwrap().kept
     }
 
+    /// Changes that were answered as authorized so far.
+    pub fn authorized(&self) -> Vec<String> {
+        let state = self.state.lock().unwrap();
+        let changes = state.kept.authorized.iter();
+        changes.map(|(change, _)| change.clone()).collect()
+    }
+
     /// Warrants so far.
     pub fn redeemed(&self) -> usize {
         self.state.lock().unwrap().kept.redeemed.len()

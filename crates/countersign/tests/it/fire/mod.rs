@@ -1,6 +1,7 @@
 //! The gate under fire: killed, out of disk, damaged. What it acknowledged is found again, or it
 //! refuses to start and says how to recover.
 
+mod backups;
 mod crew;
 mod damaged;
 mod killed;

@@ -1,0 +1,272 @@
+//! Restores a backup into a new data directory: every file by digest, every hash, signature and
+//! quorum of both logs, every projection, and what others have seen. All of it before the directory
+//! is put in place; nothing is overwritten.
+
+use super::files::{self, KEYS, OTHER_SECRETS, PLAIN, SMALL_BYTES_MAX, Staging};
+use super::{BackupError, FileMark, Known, LogMark, MANIFEST, Manifest, Progress};
+use crate::ambient;
+use crate::deployment::{DATABASE, Deployment, OPERATOR_TOKEN};
+use crate::evidence::StoreSource;
+use crate::witness::{Seen, ask_all};
+use countersign_domain::text::shown;
+use countersign_evidence::{TrustedRoots, verify_log};
+use countersign_gate::fold::{self, FoldError};
+use countersign_ledger::SignedCheckpoint;
+use countersign_store::{Apply, Log, OpenError, fsck, rebuild};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// What is restored, from where, and what is known of it.
+#[derive(Debug)]
+pub struct Restoring<'a> {
+    /// The backup.
+    pub from: &'a Path,
+    /// The new data directory.
+    pub dir: &'a Path,
+    /// Where the keys are, when the backup has none.
+    pub keys: Option<&'a Path>,
+    /// What others have seen.
+    pub known: &'a Known,
+    /// True to ask the witnesses that the deployment names.
+    pub ask_witnesses: bool,
+}
+
+/// What was restored, and what was checked.
+#[derive(Debug, Serialize)]
+pub struct Restored {
+    /// The backup's manifest.
+    pub manifest: Manifest,
+    /// Blobs hashed again.
+    pub blobs: u64,
+    /// Entries folded again, without a difference to the projections.
+    pub folded: u64,
+    /// Changes whose signatures, quorums and order hold.
+    pub changes: u64,
+    /// Checkpoints of others that the logs contain.
+    pub checkpoints_held: usize,
+    /// Witnesses that have seen no more than there is.
+    pub witnesses_asked: usize,
+    /// True when a new operator's token was made, because the backup had none.
+    pub new_operator_token: bool,
+}
+
+/// Restores a backup.
+///
+/// # Errors
+/// [`BackupError`]; then nothing is left at the data directory.
+pub fn restore(
+    restoring: &Restoring<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<Restored, BackupError> {
+    let manifest = Manifest::read(restoring.from)?;
+    let staging = Staging::beside(restoring.dir)?;
+    files::create_folder(&staging.path.join("keys"))?;
+    copy_all(restoring, &manifest, &staging.path, progress)?;
+    let new_operator_token = !staging.path.join(OPERATOR_TOKEN).exists();
+    if new_operator_token {
+        let token: [u8; 32] = ambient::random();
+        let text = format!("{}\n", hex::encode(token));
+        files::create(&staging.path.join(OPERATOR_TOKEN), text.as_bytes())?;
+    }
+    let witnesses_asked = open(restoring, &manifest, &staging.path)?;
+    let mut restored = check(&staging.path, manifest, progress)?;
+    restored.new_operator_token = new_operator_token;
+    restored.witnesses_asked = witnesses_asked;
+    restored.checkpoints_held = restoring.known.len();
+    staging.put_in_place()?;
+    Ok(restored)
+}
+
+fn copy_all(
+    restoring: &Restoring<'_>,
+    manifest: &Manifest,
+    to: &Path,
+    progress: &mut Progress<'_>,
+) -> Result<(), BackupError> {
+    let allowed: BTreeSet<&str> = PLAIN
+        .iter()
+        .chain(&KEYS)
+        .chain(&OTHER_SECRETS)
+        .copied()
+        .collect();
+    let strange = manifest
+        .files
+        .keys()
+        .find(|name| !allowed.contains(name.as_str()));
+    if let Some(name) = strange {
+        let name = shown(name, 100);
+        return Err(BackupError::damaged(&name, "is no file of a backup"));
+    }
+    let listed = |name: &&str| manifest.files.contains_key(*name);
+    if let Some(name) = PLAIN.iter().find(|name| !listed(name)) {
+        let problem = format!("does not list `{name}`");
+        return Err(BackupError::damaged(MANIFEST, problem));
+    }
+    for (name, expected) in &manifest.files {
+        let from = restoring.from.join(name);
+        refuse_links(restoring.from, name)?;
+        // One byte more than there should be shows that it is longer.
+        let bytes_max = expected.bytes.saturating_add(1);
+        let copied = files::copy(&from, &to.join(name), bytes_max, &mut |done, of| {
+            progress(name, done, of);
+        });
+        let found = copied.map_err(|error| match error {
+            BackupError::File { path, source } if path == from => {
+                BackupError::damaged(name, source.to_string())
+            }
+            other => other,
+        })?;
+        compare(name, expected, &found)?;
+    }
+    let missing: Vec<_> = KEYS.iter().filter(|name| !listed(name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let keys = restoring.keys.ok_or(BackupError::NoKeys)?;
+    for name in missing {
+        // The folder that has `keys/`, or `keys/` itself.
+        let short = Path::new(name).file_name().unwrap_or_default();
+        let from = [keys.join(name), keys.join(short)];
+        let from = from.iter().find(|path| path.is_file());
+        let from = from.ok_or(BackupError::NoKeys)?;
+        files::copy(from, &to.join(name), SMALL_BYTES_MAX, &mut |_, _| {})?;
+    }
+    Ok(())
+}
+
+/// The folders of a backup are folders: a link would have the digests of another place.
+fn refuse_links(backup: &Path, name: &str) -> Result<(), BackupError> {
+    let Some(folder) = Path::new(name)
+        .parent()
+        .filter(|f| !f.as_os_str().is_empty())
+    else {
+        return Ok(());
+    };
+    match fs::symlink_metadata(backup.join(folder)) {
+        Ok(about) if about.is_dir() => Ok(()),
+        _ => Err(BackupError::damaged(
+            name,
+            "does not lie in a folder of the backup",
+        )),
+    }
+}
+
+fn compare(name: &str, expected: &FileMark, found: &FileMark) -> Result<(), BackupError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(BackupError::damaged(
+        name,
+        format!(
+            "has `{}` bytes and digest `{}`, the manifest says `{}` and `{}`",
+            found.bytes, found.sha256, expected.bytes, expected.sha256
+        ),
+    ))
+}
+
+/// Opens it as a server does, which holds the logs against their own signed checkpoints and signs
+/// the heads, and holds them against what others have seen.
+fn open(restoring: &Restoring<'_>, manifest: &Manifest, dir: &Path) -> Result<usize, BackupError> {
+    let deployment = Deployment::open_alone(dir)?;
+    let config = deployment.config();
+    if config.genesis != manifest.genesis || config.deployment != manifest.deployment {
+        return Err(BackupError::damaged(
+            MANIFEST,
+            "names another deployment than the files",
+        ));
+    }
+    let store = deployment.gate().store();
+    for (log, mark) in manifest.marks() {
+        let Some(text) = &mark.checkpoint else {
+            continue;
+        };
+        let wrong = |problem: String| BackupError::damaged(MANIFEST, problem);
+        let note = SignedCheckpoint::parse(text).map_err(|error| wrong(error.to_string()))?;
+        store
+            .contains(log, &note)
+            .map_err(|error| wrong(format!("has a checkpoint that the log denies: {error}")))?;
+    }
+    restoring.known.check(store)?;
+    if !restoring.ask_witnesses {
+        return Ok(0);
+    }
+    let log = Log::Authorizations;
+    let (size, signed) = store.checkpoint(log);
+    let witnesses = &config.witnesses;
+    for (witness, seen) in witnesses.iter().zip(ask_all(witnesses, &signed)) {
+        let url = witness.url.clone();
+        let source = match seen {
+            Ok(Seen::NoMore) => continue,
+            Ok(Seen::More(signed)) => OpenError::Behind { log, size, signed },
+            Ok(Seen::Others) => OpenError::Forked { log, size },
+            Err(why) => return Err(BackupError::Witness { url, why }),
+        };
+        let who = format!("the witness at {url}");
+        return Err(BackupError::Behind { who, source });
+    }
+    Ok(witnesses.len())
+}
+
+fn check(
+    dir: &Path,
+    manifest: Manifest,
+    progress: &mut Progress<'_>,
+) -> Result<Restored, BackupError> {
+    let unsound =
+        |problems: Vec<String>| BackupError::unsound("backup", &problems, "use another one");
+    let database = dir.join(DATABASE);
+    let keys = Deployment::log_keys(dir)?;
+    progress("hashing entries and blobs", 0, 1);
+    let report = fsck(&database, Some(&keys))?;
+    let mut problems = report.problems;
+    if report.blobs != manifest.blobs {
+        problems.push(format!(
+            "there are `{}` blobs, the manifest says `{}`",
+            report.blobs, manifest.blobs
+        ));
+    }
+    for (log, stated) in manifest.marks() {
+        let found = report.logs.get(log);
+        let LogMark { size, root, .. } = stated;
+        if (found.size, found.root) != (*size, *root) {
+            problems.push(format!(
+                "the {} log has `{}` entries with root `{}`, the manifest says `{size}` and `{root}`",
+                log.as_str(), found.size, found.root
+            ));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(unsound(problems));
+    }
+    progress("folding entries", 0, 1);
+    let folded = rebuild::<FoldError>(&database, Apply::No, &mut fold::apply)?;
+    if let Some(difference) = folded.differences.first() {
+        return Err(unsound(vec![format!(
+            "`{}` rows of `{}` are not what the log gives",
+            difference.rows, difference.table
+        )]));
+    }
+    let (_, gate) = Deployment::open_read_only(dir)?;
+    let trusted = TrustedRoots {
+        genesis: Some(manifest.genesis),
+        ..TrustedRoots::default()
+    };
+    let evidence = verify_log(&StoreSource(&gate), &trusted, &mut |at| {
+        progress("verifying", at.done, at.of);
+    })?;
+    if !evidence.is_ok() {
+        let findings = evidence.findings.list.iter().map(ToString::to_string);
+        return Err(unsound(findings.collect()));
+    }
+    Ok(Restored {
+        manifest,
+        blobs: report.blobs,
+        folded: folded.entries,
+        changes: evidence.changes,
+        checkpoints_held: 0,
+        witnesses_asked: 0,
+        new_operator_token: false,
+    })
+}

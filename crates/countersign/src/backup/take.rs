@@ -1,0 +1,90 @@
+//! Takes a backup, beside a running server or without one. The copy is read back and recomputed
+//! before it is called a backup, so that damage is found now and not when it is needed.
+
+use super::files::{self, KEYS, OTHER_SECRETS, PLAIN, SMALL_BYTES_MAX, Staging};
+use super::{BackupError, LogMark, MANIFEST, Manifest, Progress};
+use crate::ambient;
+use crate::deployment::{Config, DATABASE, Deployment};
+use countersign_store::{Log, fsck};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Copies the deployment in `dir` to the new directory `to`. Keys and the operator's token come
+/// along only `with_keys`: such a backup can do whatever the gate can.
+///
+/// # Errors
+/// [`BackupError`]; then nothing is left at `to`.
+pub fn take(
+    dir: &Path,
+    to: &Path,
+    with_keys: bool,
+    progress: &mut Progress<'_>,
+) -> Result<Manifest, BackupError> {
+    let config = Config::read(dir)?;
+    let keys = Deployment::log_keys(dir)?;
+    let staging = Staging::beside(to)?;
+    let database = staging.path.join(DATABASE);
+    // Before the database, so that what is signed is never ahead of what is copied.
+    for name in PLAIN.iter().filter(|name| **name != DATABASE) {
+        let to = staging.path.join(name);
+        files::copy(&dir.join(name), &to, SMALL_BYTES_MAX, &mut |_, _| {})?;
+    }
+    let copied = countersign_store::copy(&dir.join(DATABASE), &database, &mut |done, of| {
+        progress("copying pages", done, of);
+    })?;
+    if with_keys {
+        files::create_folder(&staging.path.join("keys"))?;
+        for name in KEYS.iter().chain(&OTHER_SECRETS) {
+            if KEYS.contains(name) || dir.join(name).exists() {
+                let to = staging.path.join(name);
+                files::copy(&dir.join(name), &to, SMALL_BYTES_MAX, &mut |_, _| {})?;
+            }
+        }
+    }
+    progress("reading the copy back", 0, 1);
+    let report = fsck(&database, Some(&keys))?;
+    if !report.is_sound() {
+        return Err(BackupError::unsound(
+            "database",
+            &report.problems,
+            "keep the backups that you have, stop the server and run `countersign log fsck`",
+        ));
+    }
+    let mark = |log: Log| {
+        let found = report.logs.get(log);
+        LogMark {
+            size: found.size,
+            root: found.root,
+            checkpoint: copied
+                .checkpoints
+                .get(log)
+                .as_ref()
+                .map(|note| note.as_str().to_owned()),
+        }
+    };
+    let mut marks = BTreeMap::new();
+    for name in PLAIN.iter().chain(&KEYS).chain(&OTHER_SECRETS) {
+        let path = staging.path.join(name);
+        if path.exists() {
+            let mark = files::mark(&path, &mut |done, of| progress(name, done, of))?;
+            marks.insert((*name).to_owned(), mark);
+        }
+    }
+    let manifest = Manifest {
+        form: Manifest::FORM,
+        deployment: config.deployment,
+        genesis: config.genesis,
+        made_at: ambient::now(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        keys: with_keys,
+        files: marks,
+        blobs: report.blobs,
+        authorizations: mark(Log::Authorizations),
+        recommendations: mark(Log::Recommendations),
+    };
+    let text = serde_json::to_vec_pretty(&manifest)
+        .map_err(|error| BackupError::damaged(MANIFEST, error.to_string()))?;
+    files::create(&staging.path.join(MANIFEST), &text)?;
+    staging.put_in_place()?;
+    Ok(manifest)
+}

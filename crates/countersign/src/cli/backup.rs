@@ -1,0 +1,155 @@
+//! `countersign backup` and `countersign restore`: arguments, progress on stderr, and what was
+//! checked. What a backup is stands in `crate::backup`.
+
+use super::{Context, Failure};
+use crate::backup::{Known, Manifest, Restored, Restoring, restore as restore_backup, take};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::PathBuf;
+
+/// Arguments of `backup`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Without --with-keys, the backup cannot sign anything; keep one copy of the keys apart from it, they never change.\nIt holds names and rationales of people either way: nobody but you should read it."
+)]
+pub struct BackupArguments {
+    /// The directory to make
+    to: PathBuf,
+    /// Include the gate's keys and the operator's token: such a backup can do whatever the gate can
+    #[arg(long)]
+    with_keys: bool,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Restores into the directory named with --dir, which must be absent or empty.\n\nAn older backup lacks what was logged after it. Going on from there forks the log: hosts, auditors and witnesses that saw more refuse it for good. So name the newest signed checkpoint that anybody has (from a host, an export, a witness, or /api/v1/log/authorizations/checkpoint of the old server), or say `none` when nobody has any. Stop the old server for good before the restored one starts."
+)]
+pub struct RestoreArguments {
+    /// The backup
+    from: PathBuf,
+    /// The newest signed checkpoint known elsewhere, once for each log or holder; or `none`
+    #[arg(long, required = true, value_name = "FILE|none")]
+    latest_checkpoint: Vec<PathBuf>,
+    /// Where `keys/` is, when the backup has none
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
+    /// Do not ask the witnesses that the deployment names what they have seen
+    #[arg(long)]
+    without_witnesses: bool,
+}
+
+/// Makes a backup of the data directory.
+pub(super) fn backup(context: &Context, arguments: &BackupArguments) -> Result<(), Failure> {
+    let bar = Bar::new();
+    let manifest = take(
+        context.dir(),
+        &arguments.to,
+        arguments.with_keys,
+        &mut |step, done, of| bar.at(step, done, of),
+    )?;
+    bar.0.finish_and_clear();
+    context.answer(&manifest, |manifest| {
+        format!(
+            "backed up to {}\n{}\n{}",
+            arguments.to.display(),
+            reach(manifest),
+            if manifest.keys {
+                "WITH KEYS: whoever reads it can do whatever the gate can"
+            } else {
+                "without keys: restoring needs them too (`--keys DIR`)"
+            }
+        )
+    })
+}
+
+/// Restores a backup into the data directory.
+pub(super) fn restore(context: &Context, arguments: &RestoreArguments) -> Result<(), Failure> {
+    let known = known(&arguments.latest_checkpoint)?;
+    let bar = Bar::new();
+    let restoring = Restoring {
+        from: &arguments.from,
+        dir: context.dir(),
+        keys: arguments.keys.as_deref(),
+        known: &known,
+        ask_witnesses: !arguments.without_witnesses,
+    };
+    let restored = restore_backup(&restoring, &mut |step, done, of| bar.at(step, done, of))?;
+    bar.0.finish_and_clear();
+    context.answer(&restored, |restored| summary(context, restored))?;
+    if known.is_empty() && restored.witnesses_asked == 0 {
+        eprintln!(
+            "note: nobody said how far the log had got. If the old server went on after {}, what it logged then is missing, and the log forks with the next entry",
+            restored.manifest.made_at
+        );
+    }
+    Ok(())
+}
+
+/// Checkpoints named on the command line; `none` says that there are none.
+pub(super) fn known(named: &[PathBuf]) -> Result<Known, Failure> {
+    let none = named
+        .iter()
+        .filter(|path| path.as_os_str() == "none")
+        .count();
+    match none {
+        0 => Ok(Known::read(named)?),
+        1 if named.len() == 1 => Ok(Known::default()),
+        _ => Err(Failure::usage(
+            "`--latest-checkpoint none` stands alone; a file of that name is `./none`",
+        )),
+    }
+}
+
+fn reach(manifest: &Manifest) -> String {
+    [
+        ("authorizations", &manifest.authorizations),
+        ("recommendations", &manifest.recommendations),
+    ]
+    .map(|(log, mark)| format!("{log}: {} entries, root {}", mark.size, mark.root))
+    .join("\n")
+}
+
+fn summary(context: &Context, restored: &Restored) -> String {
+    let mut lines = vec![
+        format!(
+            "restored `{}` to {}",
+            restored.manifest.deployment,
+            context.dir().display()
+        ),
+        reach(&restored.manifest),
+        format!(
+            "nothing is missing: {} files, {} blobs and every entry have their digests; {} entries give the stored state; signatures, quorums and order of {} changes hold",
+            restored.manifest.files.len(),
+            restored.blobs,
+            restored.folded,
+            restored.changes
+        ),
+        format!(
+            "held against {} checkpoints and {} witnesses",
+            restored.checkpoints_held, restored.witnesses_asked
+        ),
+    ];
+    if restored.new_operator_token {
+        lines.push("the operator's token is a new one".to_owned());
+    }
+    lines.join("\n")
+}
+
+/// Progress on stderr, and only on a terminal.
+pub(super) struct Bar(pub(super) ProgressBar);
+
+impl Bar {
+    pub(super) fn new() -> Self {
+        let bar = ProgressBar::new(0);
+        if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {percent} %") {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
+    pub(super) fn at(&self, step: &str, done: u64, of: u64) {
+        self.0.set_length(of);
+        self.0.set_position(done);
+        self.0.set_message(step.to_owned());
+    }
+}

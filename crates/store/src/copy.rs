@@ -1,0 +1,115 @@
+//! A whole copy of the database at one moment, taken beside a running server, and what others have
+//! seen of the logs held against it. What a backup holds besides is the caller's.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use rusqlite::backup::{Backup, StepResult};
+
+use crate::contract::{Head, Log, StoreError};
+use crate::engine::{Transaction, open_scratch};
+use crate::error::OpenError;
+use crate::open::{connect_to_read, restored_at};
+use crate::per_log::PerLog;
+use crate::store::Store;
+use crate::tables::{checkpoints, logs};
+use countersign_ledger::SignedCheckpoint;
+
+/// Pages that are copied at a time.
+const PAGES_A_STEP: i32 = 1_024;
+
+/// What a copy holds.
+#[derive(Debug, Clone)]
+pub struct Copied {
+    /// How far each log reaches in it.
+    pub heads: PerLog<Head>,
+    /// The newest signed checkpoint of each log in it; none where none was stored yet.
+    pub checkpoints: PerLog<Option<SignedCheckpoint>>,
+}
+
+/// Copies the database at `from` to the new file `to`, as it is at one moment, and makes the copy
+/// durable. May run beside a server. `progress` is told the pages that are done, and all of them.
+///
+/// # Errors
+/// [`OpenError`]; what there is of `to` is then no database to rely on.
+pub fn copy(
+    from: &Path,
+    to: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Copied, OpenError> {
+    let failed = OpenError::file(to);
+    let original = connect_to_read(from)?;
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to)
+        .map_err(&failed)?;
+    // One snapshot for all pages: commits meanwhile do not start it again.
+    let snapshot = Transaction::snapshot(&original)?;
+    let copied = Copied {
+        heads: PerLog::try_from_fn(|log| logs::head(&original, log))?,
+        checkpoints: PerLog::try_from_fn(|log| {
+            checkpoints::newest(&original, log).map(|note| note.map(|note| note.signed))
+        })?,
+    };
+    let mut target = open_scratch(to)?;
+    let backup = Backup::new(&original, &mut target)?;
+    loop {
+        let step = backup.step(PAGES_A_STEP)?;
+        let at = backup.progress();
+        let all = u64::try_from(at.pagecount).unwrap_or(0);
+        let left = u64::try_from(at.remaining).unwrap_or(0);
+        progress(all.saturating_sub(left), all);
+        match step {
+            StepResult::Done => break,
+            StepResult::More => {}
+            // A snapshot is held on one side, and nobody else has the other.
+            _ => {
+                return Err(StoreError::Engine(
+                    "the database was locked while it was copied".into(),
+                )
+                .into());
+            }
+        }
+    }
+    drop(backup);
+    snapshot.commit()?;
+    // One file, which readers leave as it is; the server sets its own mode when it opens it.
+    target.pragma_update(None, "journal_mode", "delete")?;
+    target
+        .close()
+        .map_err(|(_, error)| StoreError::from(error))?;
+    File::open(to)
+        .and_then(|file| file.sync_all())
+        .map_err(failed)?;
+    Ok(copied)
+}
+
+impl Store {
+    /// Whether the published log contains what this checkpoint was signed over.
+    ///
+    /// # Errors
+    /// [`OpenError::Behind`] where the log has fewer entries, [`OpenError::Forked`] where it has
+    /// others, [`OpenError::Checkpoint`] where the log's key did not sign it.
+    pub fn contains(&self, log: Log, signed: &SignedCheckpoint) -> Result<(), OpenError> {
+        let checkpoint = signed
+            .verify(std::slice::from_ref(self.verifier_key(log)))
+            .map_err(|error| OpenError::Checkpoint {
+                place: format!("the {} checkpoint handed in", log.as_str()),
+                why: error.to_string(),
+            })?;
+        let size = self.checkpoint(log).0;
+        if checkpoint.size() > size {
+            return Err(OpenError::Behind {
+                log,
+                size,
+                signed: checkpoint.size(),
+            });
+        }
+        self.shared
+            .pool
+            .snapshot(|conn| restored_at(conn, log, checkpoint.size(), checkpoint.root()).map(drop))
+    }
+}
