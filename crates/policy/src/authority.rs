@@ -3,8 +3,8 @@
 
 use crate::annotations::{Rule, RuleKind};
 use crate::conditions;
+use crate::evaluation::RuleSet;
 use crate::policy::Policy;
-use crate::slices::Slices;
 use cedar_policy::PolicyId;
 use countersign_domain::time::in_words;
 use countersign_domain::{GroupId, GroupQuorum};
@@ -106,7 +106,7 @@ pub fn authority_in_words(policy: &Policy) -> Vec<String> {
     lines
 }
 
-fn conditions_of(set: &Slices, rule: &Rule) -> String {
+fn conditions_of(set: &RuleSet, rule: &Rule) -> String {
     let conjuncts = set
         .whole()
         .policy(&PolicyId::new(rule.id.as_str()))

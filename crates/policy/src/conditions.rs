@@ -1,7 +1,6 @@
 //! A rule's conditions one by one: the top-level conjuncts of its head and clauses, each with its
 //! text, its words, and whether it holds. Explains only; decisions evaluate the whole rule.
 
-use crate::slices::{Facets, Guard};
 use crate::words;
 use cedar_policy::pst::{BinaryOp, Clause, Expr, PrincipalConstraint, ResourceConstraint, UnaryOp};
 use cedar_policy::{
@@ -37,14 +36,12 @@ pub(crate) struct Conjunct {
     pub(crate) about_target: bool,
     /// True when it only asks whether an attribute is known.
     guard: bool,
-    /// For which values it holds, where it is about one dimension alone.
-    by_facet: Option<Guard>,
     expression: Expression,
     attributes: Vec<(String, Expression)>,
 }
 
 impl Conjunct {
-    fn new(expression: &Expr, by_facet: Option<Guard>) -> Result<Self, String> {
+    fn new(expression: &Expr) -> Result<Self, String> {
         let source = expression.to_string();
         let mut paths = Vec::new();
         attribute_paths(expression, &mut paths);
@@ -63,7 +60,6 @@ impl Conjunct {
                     .iter()
                     .all(|(path, _)| path.starts_with("resource.")),
             guard: matches!(expression, Expr::HasAttr { .. }),
-            by_facet,
             expression: Expression::from_str(&source).map_err(|error| error.to_string())?,
             source,
             attributes,
@@ -84,9 +80,9 @@ impl Conjunct {
         }
     }
 
-    /// Whether it holds, where the facets alone say so. The same as [`Self::evaluate`] finds.
-    pub(crate) fn known(&self, facets: Facets) -> Option<bool> {
-        self.by_facet?.truth(facets)
+    /// What is evaluated.
+    pub(crate) const fn expression(&self) -> &Expression {
+        &self.expression
     }
 
     /// Whether it holds.
@@ -135,14 +131,6 @@ impl Conjunct {
 
 /// The top-level conditions of a rule, in its order.
 pub(crate) fn conjuncts(policy: &CedarPolicy) -> Result<Vec<Conjunct>, String> {
-    guarded_conjuncts(policy, |_| None)
-}
-
-/// The same, each with the guard that `guard` finds it to be.
-pub(crate) fn guarded_conjuncts(
-    policy: &CedarPolicy,
-    mut guard: impl FnMut(&Expr) -> Option<Guard>,
-) -> Result<Vec<Conjunct>, String> {
     let tree = policy.to_pst().map_err(|error| error.to_string())?;
     let body = tree.body();
     let mut conjuncts = Vec::new();
@@ -163,14 +151,13 @@ pub(crate) fn guarded_conjuncts(
             words: format!("`{source}`"),
             about_target: source.starts_with("resource"),
             guard: false,
-            by_facet: None,
             expression: Expression::from_str(&source).map_err(|error| error.to_string())?,
             source,
             attributes: Vec::new(),
         });
     }
     for part in parts(policy)? {
-        conjuncts.push(Conjunct::new(&part, guard(&part))?);
+        conjuncts.push(Conjunct::new(&part)?);
     }
     Ok(conjuncts)
 }

@@ -3,12 +3,12 @@
 //! scopes the strictest.
 
 use crate::annotations::Rule;
-use crate::conditions::{Conjunct, Truth};
+use crate::conditions::Conjunct;
+use crate::evaluation::{Evaluation, RuleSet};
 use crate::policy::Policy;
 use crate::request::Situation;
-use crate::slices::Slices;
 use crate::vocabulary::Unfit;
-use cedar_policy::{Authorizer, PolicyId, Request};
+use cedar_policy::PolicyId;
 use countersign_domain::facts::DecisionFacts;
 use countersign_domain::{
     Decision, Digest, Duties, GroupId, GroupQuorum, Outcome, PersonId, Reason, RuleId, canonical,
@@ -90,12 +90,14 @@ impl Policy {
     /// (invariant 7).
     pub(crate) fn judge(&self, situation: &Situation, lapsed: bool) -> Result<Verdict, Unfit> {
         let book = self.book();
-        let (execute, request) = (&situation.execute, &situation.request);
+        let entities = &situation.entities;
+        let mut execute = Evaluation::new(&book.conditions, &situation.execute, entities);
+        let mut request = Evaluation::new(&book.conditions, &situation.request, entities);
         // All four, always: an error in any of them denies, also where another has decided.
-        let limits = self.holding(&book.limits, request, situation)?;
-        let standing = self.holding(&book.standing, execute, situation)?;
-        let withholding = self.holding(&book.withholding, execute, situation)?;
-        let requests = self.holding(&book.requests, request, situation)?;
+        let limits = self.holding(&book.limits, &mut request)?;
+        let standing = self.holding(&book.standing, &mut execute)?;
+        let withholding = self.holding(&book.withholding, &mut execute)?;
+        let requests = self.holding(&book.requests, &mut request)?;
 
         if !limits.is_empty() {
             let outcome = if limits.iter().all(|rule| rule.escalates) {
@@ -133,41 +135,38 @@ impl Policy {
                 ..Verdict::default()
             };
             verdict.say(None, "no rule covers this".into());
-            self.say_why_not(&mut verdict, &standing, &withholding, situation);
+            self.say_why_not(
+                &mut verdict,
+                &standing,
+                &withholding,
+                situation,
+                &mut execute,
+            );
             return Ok(verdict);
         }
         let mut verdict = Verdict::by(Outcome::Ask, &requests);
-        self.say_why_not(&mut verdict, &standing, &withholding, situation);
+        self.say_why_not(
+            &mut verdict,
+            &standing,
+            &withholding,
+            situation,
+            &mut execute,
+        );
         Ok(verdict)
     }
 
-    /// The rules whose conditions hold; any diagnostic error is an error. Evaluates the slices that
-    /// apply: for every other rule it is certain that it neither holds nor errs.
+    /// The rules that hold, by id; any error is an error.
     pub(crate) fn holding(
         &self,
-        slices: &Slices,
-        request: &Request,
-        situation: &Situation,
+        rules: &RuleSet,
+        evaluation: &mut Evaluation<'_>,
     ) -> Result<Vec<&Rule>, Unfit> {
-        let authorizer = Authorizer::new();
-        let mut errors = Vec::new();
-        let mut rules = Vec::new();
-        for slice in slices.applying(situation.facets) {
-            let response = authorizer.is_authorized(request, slice, &situation.entities);
-            // INVARIANT (silence denies): Cedar skips a rule that errors, so an erring forbid would
-            // count as absent.
-            errors.extend(response.diagnostics().errors().map(ToString::to_string));
-            for id in response.diagnostics().reason() {
-                let rule = self.book().rules.get(id);
-                rules.push(rule.ok_or_else(|| Unfit(format!("no account of rule `{id}`")))?);
-            }
-        }
-        if !errors.is_empty() {
-            errors.sort_unstable();
-            return Err(Unfit(errors.join("; ")));
-        }
-        rules.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(rules)
+        let of = |id| self.book().rules.get(id).ok_or(id);
+        evaluation
+            .holding(rules)?
+            .into_iter()
+            .map(|id| of(id).map_err(|id| Unfit(format!("no account of rule `{id}`"))))
+            .collect()
     }
 
     /// Says why no standing authority applied: what withheld it, or what the nearest rule misses.
@@ -177,6 +176,7 @@ impl Policy {
         standing: &[&Rule],
         withholding: &[&Rule],
         situation: &Situation,
+        execute: &mut Evaluation<'_>,
     ) {
         if !standing.is_empty() {
             for rule in withholding {
@@ -186,7 +186,7 @@ impl Policy {
             return;
         }
         let (request, entities) = (&situation.execute, &situation.entities);
-        if let Some((id, unmet)) = self.nearest(situation)
+        if let Some((id, unmet)) = self.nearest(execute)
             && let Some(rule) = self.book().rules.get(id)
         {
             let count = unmet.len();
@@ -212,47 +212,17 @@ impl Policy {
 
     /// The standing rule that misses least, first of what the target is, then of all; and what it
     /// misses.
-    fn nearest(&self, situation: &Situation) -> Option<(&PolicyId, Vec<&Conjunct>)> {
-        let missed = |unmet: &[&Conjunct]| {
-            let elsewhere = unmet.iter().filter(|one| one.about_target).count();
-            (elsewhere, unmet.len())
-        };
-        // What the facets alone say is the least that a rule can miss: most need no more than that.
-        let mut at_least: Vec<_> = self
-            .standing_conditions()
-            .iter()
-            .map(|(id, conditions)| {
-                let mut least = (0, 0);
-                for one in conditions {
-                    if one.known(situation.facets) == Some(false) {
-                        least.0 += usize::from(one.about_target);
-                        least.1 += 1;
-                    }
-                }
-                (least, id, conditions)
-            })
-            .collect();
-        at_least.sort_unstable_by_key(|(least, id, _)| (*least, *id));
+    fn nearest(&self, execute: &mut Evaluation<'_>) -> Option<(&PolicyId, Vec<&Conjunct>)> {
         let mut nearest: Option<((usize, usize), &PolicyId, Vec<&Conjunct>)> = None;
-        for (least, id, conditions) in at_least {
-            if let Some((best, found, _)) = &nearest
-                && (*best, *found) <= (least, id)
-            {
-                break;
-            }
-            let (request, entities) = (&situation.execute, &situation.entities);
+        for (id, conditions) in self.standing_conditions() {
             let unmet: Vec<_> = conditions
                 .iter()
-                .filter(|one| match one.known(situation.facets) {
-                    Some(holds) => !holds,
-                    None => one.evaluate(request, entities) == Truth::False,
-                })
+                .filter(|(number, _)| execute.holds(*number) == Ok(false))
+                .map(|(_, one)| one)
                 .collect();
-            let misses = missed(&unmet);
-            if nearest
-                .as_ref()
-                .is_none_or(|(best, found, _)| (misses, id) < (*best, *found))
-            {
+            let elsewhere = unmet.iter().filter(|one| one.about_target).count();
+            let misses = (elsewhere, unmet.len());
+            if nearest.as_ref().is_none_or(|(best, _, _)| misses < *best) {
                 nearest = Some((misses, id, unmet));
             }
         }

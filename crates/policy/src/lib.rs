@@ -27,6 +27,7 @@ mod case_file;
 mod cases;
 mod conditions;
 mod decide;
+mod evaluation;
 mod explain;
 mod finding;
 pub mod load;
@@ -38,7 +39,6 @@ mod rules;
 mod seat;
 mod settings;
 pub mod sheet;
-mod slices;
 mod source;
 mod starter;
 #[cfg(test)]

@@ -5,11 +5,11 @@ use crate::annotations::{Rule, RuleKind};
 use crate::case_file;
 use crate::cases::Case;
 use crate::conditions::{self, Conjunct};
+use crate::evaluation::Number;
 use crate::finding::Finding;
 use crate::reads::Reads;
 use crate::rules::{self, RuleBook};
 use crate::settings::{SETTINGS_PATH, Settings};
-use crate::slices::Guards;
 use crate::source::PolicySource;
 use crate::vocabulary::Vocabulary;
 use cedar_policy::PolicyId;
@@ -27,7 +27,7 @@ pub struct Policy {
     /// What rules for agents read of the context.
     reads: Reads,
     /// Conditions of standing rules, to say at once why none applied.
-    standing: BTreeMap<PolicyId, Vec<Conjunct>>,
+    standing: BTreeMap<PolicyId, Vec<(Number, Conjunct)>>,
     cases: Vec<Case>,
 }
 
@@ -101,13 +101,16 @@ impl Policy {
                 format!("this build's schema is broken: {message}"),
             )]
         })?;
-        let book = rules::read(&of(Role::Rules), &settings, &vocabulary)?;
+        let mut book = rules::read(&of(Role::Rules), &settings, &vocabulary)?;
         let mut standing = BTreeMap::new();
-        let mut guards = Guards::new(&vocabulary);
         for policy in book.standing.whole().policies() {
-            let conjuncts = conditions::guarded_conjuncts(policy, |part| guards.guard(part))
+            let conjuncts = conditions::conjuncts(policy)
                 .map_err(|message| vec![Finding::whole("rules", message)])?;
-            standing.insert(policy.id().clone(), conjuncts);
+            let numbered: Vec<_> = conjuncts
+                .into_iter()
+                .map(|one| (book.conditions.number(one.expression()), one))
+                .collect();
+            standing.insert(policy.id().clone(), numbered);
         }
         let reads = Reads::of(book.for_agents());
         let known = book.rules.values().map(|rule| rule.id.clone()).collect();
@@ -162,7 +165,7 @@ impl Policy {
         &self.reads
     }
 
-    pub(crate) const fn standing_conditions(&self) -> &BTreeMap<PolicyId, Vec<Conjunct>> {
+    pub(crate) const fn standing_conditions(&self) -> &BTreeMap<PolicyId, Vec<(Number, Conjunct)>> {
         &self.standing
     }
 

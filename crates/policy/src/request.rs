@@ -2,7 +2,6 @@
 //! missing or stale is absent and named in `missing` or `stale`. Facts that do not fit are refused.
 
 use crate::reads::Reads;
-use crate::slices::{Facet, Facets};
 use crate::vocabulary::{Unfit, Vocabulary};
 use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression as Value};
 use countersign_domain::asset::{Criticality, Environment, Exposure, Scope};
@@ -41,7 +40,6 @@ impl Vocabulary {
             .map(|(number, scope)| {
                 let target_uid = self.uid("Target", &format!("scope-{number}"))?;
                 let strictest = Strictest::of(scope)?;
-                let facets = facets(facts, &strictest);
                 let target = self.target(target_uid.clone(), scope, strictest)?;
                 let entities = self
                     .remediation()
@@ -63,7 +61,6 @@ impl Vocabulary {
                     execute: request(&self.execute)?,
                     request: request(&self.request)?,
                     entities,
-                    facets,
                 })
             })
             .collect()
@@ -300,45 +297,12 @@ fn last(path: &str) -> &str {
     path.rsplit_once('.').map_or(path, |(_, name)| name)
 }
 
-/// What tells rules apart, of one scope. A test compares it with what Cedar is given.
-fn facets(facts: &DecisionFacts, of: &Strictest) -> Facets {
-    Facets::of([
-        ("resource.environment", Facet::Word(of.environment.as_str())),
-        ("resource.tier", Facet::Number(of.tier.number().into())),
-        ("resource.criticality", Facet::Number(of.criticality.into())),
-        ("resource.exposure", Facet::Number(of.exposure.into())),
-        ("resource.known", Facet::Truth(of.known)),
-        ("context.path", Facet::Word(facts.path.as_str())),
-        ("context.category", Facet::Word(facts.category.as_str())),
-        (
-            "context.rollback.source",
-            Facet::Word(facts.rollback.source.as_str()),
-        ),
-        (
-            "context.securityOrigin",
-            Facet::Truth(facts.security_origin),
-        ),
-        (
-            "context.calendar.inWindow",
-            Facet::Truth(facts.calendar.in_window),
-        ),
-        (
-            "context.calendar.freeze",
-            Facet::Truth(facts.calendar.freeze),
-        ),
-        ("context.policyLapsed", Facet::Truth(facts.policy_lapsed)),
-        ("context.trial", Facet::Truth(facts.trial)),
-    ])
-}
-
 /// What one scope is decided on.
 #[derive(Debug)]
 pub(crate) struct Situation {
     pub(crate) execute: Request,
     pub(crate) request: Request,
     pub(crate) entities: Entities,
-    /// The same facts once more, to tell which rules can hold.
-    pub(crate) facets: Facets,
 }
 
 /// A scope as strictly as the strictest of its assets.

@@ -2,11 +2,11 @@
 //! the rules that can matter to it.
 
 use crate::annotations::{self, Rule, RuleKind};
+use crate::evaluation::{Conditions, RuleSet};
 use crate::finding::Finding;
 use crate::nesting;
 use crate::seat::HumanAction;
 use crate::settings::Settings;
-use crate::slices::{Guards, Slices};
 use crate::vocabulary::Vocabulary;
 use cedar_policy::pst::{Clause, Expr, Var};
 use cedar_policy::{
@@ -24,16 +24,18 @@ pub(crate) const RULES_MAX: usize = 2000;
 /// The rules of a policy, ready to be evaluated.
 #[derive(Debug)]
 pub(crate) struct RuleBook {
+    /// What the rules for agents are made of.
+    pub(crate) conditions: Conditions,
     /// Every rule's account of itself.
     pub(crate) rules: BTreeMap<PolicyId, Rule>,
     /// Permits of `execute`.
-    pub(crate) standing: Slices,
+    pub(crate) standing: RuleSet,
     /// Forbids that `execute` has and `request` has not (or answers differently).
-    pub(crate) withholding: Slices,
+    pub(crate) withholding: RuleSet,
     /// Permits of `request`.
-    pub(crate) requests: Slices,
+    pub(crate) requests: RuleSet,
     /// Forbids of `request`.
-    pub(crate) limits: Slices,
+    pub(crate) limits: RuleSet,
     /// Rules for people, by action.
     pub(crate) seats: BTreeMap<HumanAction, PolicySet>,
 }
@@ -48,7 +50,7 @@ impl RuleBook {
             &self.requests,
         ]
         .into_iter()
-        .flat_map(|slices| slices.whole().policies())
+        .flat_map(|set| set.whole().policies())
     }
 }
 
@@ -353,13 +355,14 @@ fn split(
         }
         rules.insert(id, rule);
     }
-    let mut guards = Guards::new(vocabulary);
+    let mut conditions = Conditions::default();
     Ok(RuleBook {
         rules,
-        standing: Slices::of(standing, &mut guards)?,
-        withholding: Slices::of(withholding, &mut guards)?,
-        requests: Slices::of(requests, &mut guards)?,
-        limits: Slices::of(limits, &mut guards)?,
+        standing: RuleSet::of(standing, &mut conditions),
+        withholding: RuleSet::of(withholding, &mut conditions),
+        requests: RuleSet::of(requests, &mut conditions),
+        limits: RuleSet::of(limits, &mut conditions),
+        conditions,
         seats,
     })
 }
