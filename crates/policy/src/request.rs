@@ -2,17 +2,16 @@
 //! missing or stale is absent and named in `missing` or `stale`. Facts that do not fit are refused.
 
 use crate::reads::Reads;
-use crate::vocabulary::{Unfit, Vocabulary};
-use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression as Value};
+use crate::vocabulary::{Unfit, Vocabulary, context, record, unfit};
+use cedar_policy::{Context, Entities, EntityUid, Request};
+use cedar_policy_core::ast::{Entity, EntityUID, PartialValue, Value};
+use cedar_policy_core::entities::{Entities as CoreEntities, NoEntitiesSchema, TCComputation};
+use cedar_policy_core::extensions::Extensions;
 use countersign_domain::asset::{Criticality, Environment, Exposure, Scope};
 use countersign_domain::facts::{DecisionFacts, Fact, Known, TargetScope, TechnicalImpact};
 use countersign_domain::{Tier, Timestamp};
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fmt::Display;
-
-fn unfit(error: impl Display) -> Unfit {
-    Unfit(error.to_string())
-}
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 impl Vocabulary {
     /// Requests and entities for every scope of these facts, with what `reads` names of the context.
@@ -27,12 +26,7 @@ impl Vocabulary {
         let context = self.context(facts, reads)?;
         let agent_uid = self.uid("Agent", facts.agent.as_str())?;
         let owner = self.word("Person", facts.owner.as_str())?;
-        let agent = Entity::new(
-            agent_uid.clone(),
-            HashMap::from([("owner".to_owned(), owner)]),
-            HashSet::new(),
-        )
-        .map_err(unfit)?;
+        let agent = Arc::new(entity(&agent_uid, [("owner", owner)]));
         facts
             .scopes
             .iter()
@@ -40,12 +34,19 @@ impl Vocabulary {
             .map(|(number, scope)| {
                 let target_uid = self.uid("Target", &format!("scope-{number}"))?;
                 let strictest = Strictest::of(scope)?;
-                let target = self.target(target_uid.clone(), scope, strictest)?;
-                let entities = self
-                    .remediation()
+                let target = Arc::new(self.target(&target_uid, scope, strictest)?);
+                let actions: &CoreEntities = self.remediation().as_ref();
+                let entities = actions
                     .clone()
-                    .add_entities([agent.clone(), target], None)
-                    .map_err(unfit)?;
+                    .add_entities(
+                        [Arc::clone(&agent), target],
+                        None::<&NoEntitiesSchema>,
+                        // Neither is in anything.
+                        TCComputation::AssumeAlreadyComputed,
+                        Extensions::all_available(),
+                    )
+                    .map_err(unfit)?
+                    .into();
                 let request = |action: &EntityUid| {
                     Request::new(
                         agent_uid.clone(),
@@ -68,29 +69,24 @@ impl Vocabulary {
 
     fn target(
         &self,
-        uid: EntityUid,
+        uid: &EntityUid,
         scope: &TargetScope,
         strictest: Strictest,
     ) -> Result<Entity, Unfit> {
-        let attributes = HashMap::from([
+        let scopes = strictest.scopes.into_iter().map(scope_word);
+        let attributes = [
             (
-                "environment".to_owned(),
+                "environment",
                 self.word("Environment", strictest.environment.as_str())?,
             ),
-            ("tier".to_owned(), long(strictest.tier.number())),
-            ("criticality".to_owned(), long(strictest.criticality)),
-            ("exposure".to_owned(), long(strictest.exposure)),
-            (
-                "scopes".to_owned(),
-                self.words("Scope", strictest.scopes.into_iter().map(scope_word))?,
-            ),
-            ("known".to_owned(), Value::new_bool(strictest.known)),
-            (
-                "hosts".to_owned(),
-                Value::new_long(i64::try_from(scope.assets.len()).map_err(unfit)?),
-            ),
-        ]);
-        Entity::new(uid, attributes, HashSet::new()).map_err(unfit)
+            ("tier", long(strictest.tier.number())),
+            ("criticality", long(strictest.criticality)),
+            ("exposure", long(strictest.exposure)),
+            ("scopes", self.words("Scope", scopes)?),
+            ("known", strictest.known.into()),
+            ("hosts", count(scope.assets.len())?),
+        ];
+        Ok(entity(uid, attributes))
     }
 
     /// The context: what is known of the change as a whole, as far as a rule reads it.
@@ -98,18 +94,17 @@ impl Vocabulary {
         let blast = &facts.blast;
         let reserved = &facts.reservations;
         let (lower, calendar) = (&facts.lower, &facts.calendar);
-        let count = |number: usize| i64::try_from(number).map(Value::new_long).map_err(unfit);
-        let mut context = Members::new(reads);
-        context.put("context.at", || Ok(at(facts.at)))?;
-        context.put("context.path", || self.word("Path", facts.path.as_str()))?;
-        context.put("context.category", || {
+        let mut members = Members::new(reads);
+        members.put("context.at", || self.at(facts.at))?;
+        members.put("context.path", || self.word("Path", facts.path.as_str()))?;
+        members.put("context.category", || {
             self.word("Category", facts.category.as_str())
         })?;
-        context.put("context.securityOrigin", || {
-            Ok(Value::new_bool(facts.security_origin))
+        members.put("context.securityOrigin", || {
+            Ok(Value::from(facts.security_origin))
         })?;
-        self.vulnerability(facts, &mut context)?;
-        context.record(
+        self.vulnerability(facts, &mut members)?;
+        members.record(
             "context.blast",
             [
                 ("context.blast.hosts", blast.hosts.into()),
@@ -118,7 +113,7 @@ impl Vocabulary {
                 ("context.blast.accounts", blast.accounts.into()),
             ],
         )?;
-        context.record(
+        members.record(
             "context.reservations",
             [
                 (
@@ -154,8 +149,8 @@ impl Vocabulary {
         rollback.put("context.rollback.priorInSimilar", || {
             Ok(long(facts.rollback.prior_in_similar))
         })?;
-        context.put("context.rollback", || rollback.into_record())?;
-        context.record(
+        members.put("context.rollback", || Ok(record(rollback.pairs)))?;
+        members.record(
             "context.chain",
             [
                 ("context.chain.upgraded", facts.chain.upgraded.into()),
@@ -163,7 +158,7 @@ impl Vocabulary {
                 ("context.chain.removed", facts.chain.removed.into()),
             ],
         )?;
-        context.record(
+        members.record(
             "context.lower",
             [
                 ("context.lower.healthyHosts", lower.healthy_hosts.into()),
@@ -172,26 +167,29 @@ impl Vocabulary {
         )?;
         let mut times = Members::new(reads);
         times.put("context.calendar.inWindow", || {
-            Ok(Value::new_bool(calendar.in_window))
+            Ok(Value::from(calendar.in_window))
         })?;
         times.put("context.calendar.freeze", || {
-            Ok(Value::new_bool(calendar.freeze))
+            Ok(Value::from(calendar.freeze))
         })?;
-        context.put("context.calendar", || times.into_record())?;
-        context.put("context.evidenceAge", || {
-            Ok(Value::new_duration(format!(
-                "{}s",
-                facts.evidence_age_seconds
-            )))
+        members.put("context.calendar", || Ok(record(times.pairs)))?;
+        members.put("context.evidenceAge", || {
+            self.made_of("duration", &format!("{}s", facts.evidence_age_seconds))
         })?;
-        context.put("context.contradictions", || {
+        members.put("context.contradictions", || {
             count(facts.contradictions.len())
         })?;
-        context.put("context.policyLapsed", || {
-            Ok(Value::new_bool(facts.policy_lapsed))
+        members.put("context.policyLapsed", || {
+            Ok(Value::from(facts.policy_lapsed))
         })?;
-        context.put("context.trial", || Ok(Value::new_bool(facts.trial)))?;
-        Context::from_pairs(context.pairs).map_err(unfit)
+        members.put("context.trial", || Ok(Value::from(facts.trial)))?;
+        context(members.pairs)
+    }
+
+    /// To the second, in the one form that Cedar reads.
+    fn at(&self, time: Timestamp) -> Result<Value, Unfit> {
+        let time = Timestamp::from_unix_seconds(time.unix_seconds());
+        self.made_of("datetime", &time.to_string())
     }
 
     /// What is known of the vulnerabilities, and the names of what is stale or missing.
@@ -207,27 +205,22 @@ impl Vocabulary {
         let mut sorted = Sorted::new(context.reads);
         sorted.put("context.vuln.cves", &of.cves, |count| Ok(long(*count)))?;
         sorted.put("context.vuln.kev", &of.kev, |listed| {
-            Ok(Value::new_bool(*listed))
+            Ok(Value::from(*listed))
         })?;
         sorted.put("context.vuln.cvss", &of.cvss_tenths, |tenths| {
-            Ok(Value::new_decimal(format!(
-                "{}.{}",
-                tenths / 10,
-                tenths % 10
-            )))
+            self.made_of("decimal", &format!("{}.{}", tenths / 10, tenths % 10))
         })?;
         sorted.put("context.vuln.epss", &of.epss_ten_thousandths, |parts| {
-            Ok(Value::new_decimal(format!(
-                "{}.{:04}",
-                parts / 10_000,
-                parts % 10_000
-            )))
+            self.made_of(
+                "decimal",
+                &format!("{}.{:04}", parts / 10_000, parts % 10_000),
+            )
         })?;
         sorted.put("context.vuln.exploitation", &of.exploitation, |word| {
             self.word("Exploitation", word.as_str())
         })?;
         sorted.put("context.vuln.automatable", &of.automatable, |yes| {
-            Ok(Value::new_bool(*yes))
+            Ok(Value::from(*yes))
         })?;
         sorted.put("context.vuln.impact", &of.technical_impact, |impact| {
             self.word("Impact", impact_word(*impact))
@@ -243,7 +236,7 @@ impl Vocabulary {
             stale,
             missing,
         } = sorted;
-        context.put("context.vuln", || values.into_record())?;
+        context.put("context.vuln", || Ok(record(values.pairs)))?;
         context.put("context.stale", || self.words("FactName", stale))?;
         context.put("context.missing", || self.words("FactName", missing))
     }
@@ -252,7 +245,7 @@ impl Vocabulary {
 /// Members of a record, as far as they are read.
 struct Members<'a> {
     reads: &'a Reads,
-    pairs: Vec<(String, Value)>,
+    pairs: Vec<(&'static str, Value)>,
 }
 
 impl<'a> Members<'a> {
@@ -269,7 +262,7 @@ impl<'a> Members<'a> {
         value: impl FnOnce() -> Result<Value, Unfit>,
     ) -> Result<(), Unfit> {
         if self.reads.contains(path) {
-            self.pairs.push((last(path).to_owned(), value()?));
+            self.pairs.push((last(path), value()?));
         }
         Ok(())
     }
@@ -282,18 +275,14 @@ impl<'a> Members<'a> {
     ) -> Result<(), Unfit> {
         let mut inner = Self::new(self.reads);
         for (path, number) in members {
-            inner.put(path, || Ok(Value::new_long(number)))?;
+            inner.put(path, || Ok(number.into()))?;
         }
-        self.put(path, || inner.into_record())
-    }
-
-    fn into_record(self) -> Result<Value, Unfit> {
-        Value::new_record(self.pairs).map_err(unfit)
+        self.put(path, || Ok(record(inner.pairs)))
     }
 }
 
 /// The last word of a path.
-fn last(path: &str) -> &str {
+fn last(path: &'static str) -> &'static str {
     path.rsplit_once('.').map_or(path, |(_, name)| name)
 }
 
@@ -378,12 +367,18 @@ impl<'a> Sorted<'a> {
 }
 
 fn long(number: impl Into<i64>) -> Value {
-    Value::new_long(number.into())
+    number.into().into()
 }
 
-/// To the second, in the one form that Cedar reads.
-fn at(time: Timestamp) -> Value {
-    Value::new_datetime(Timestamp::from_unix_seconds(time.unix_seconds()).to_string())
+fn count(number: usize) -> Result<Value, Unfit> {
+    i64::try_from(number).map(Value::from).map_err(unfit)
+}
+
+/// An entity that is in no other.
+fn entity<const N: usize>(uid: &EntityUid, attributes: [(&'static str, Value); N]) -> Entity {
+    let uid: &EntityUID = uid.as_ref();
+    let attributes = attributes.map(|(name, value)| (name.into(), PartialValue::Value(value)));
+    Entity::new_with_attr_partial_value(uid.clone(), attributes, HashSet::new(), HashSet::new(), [])
 }
 
 const fn criticality_number(of: Criticality) -> u8 {

@@ -2,10 +2,9 @@
 
 use crate::annotations::RuleKind;
 use crate::policy::Policy;
-use crate::vocabulary::Unfit;
-use cedar_policy::{
-    Authorizer, Context, Decision as Verdict, Request, RestrictedExpression as Value,
-};
+use crate::vocabulary::{Unfit, context};
+use cedar_policy::{Authorizer, Decision as Verdict, Request};
+use cedar_policy_core::ast::Value;
 use countersign_domain::{Environment, GroupId, PersonId, Reason, RuleId, Tier};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -238,13 +237,13 @@ impl Policy {
         let groups =
             |groups: &BTreeSet<GroupId>| words.words("Group", groups.iter().map(GroupId::as_str));
         let mut pairs = vec![
-            ("isRequester", Value::new_bool(seat.is_requester)),
-            ("isAgentOwner", Value::new_bool(seat.is_agent_owner)),
-            ("isImplementer", Value::new_bool(seat.is_implementer)),
-            ("isRuleAuthor", Value::new_bool(seat.is_rule_author)),
+            ("isRequester", Value::from(seat.is_requester)),
+            ("isAgentOwner", Value::from(seat.is_agent_owner)),
+            ("isImplementer", Value::from(seat.is_implementer)),
+            ("isRuleAuthor", Value::from(seat.is_rule_author)),
             ("groups", groups(&seat.groups)?),
             ("asked", groups(&seat.asked)?),
-            ("trial", Value::new_bool(seat.trial)),
+            ("trial", Value::from(seat.trial)),
         ];
         if let Some(environment) = seat.environment {
             pairs.push((
@@ -253,19 +252,13 @@ impl Policy {
             ));
         }
         if let Some(tier) = seat.tier {
-            pairs.push(("tier", Value::new_long(tier.number().into())));
+            pairs.push(("tier", Value::from(i64::from(tier.number()))));
         }
-        let context = Context::from_pairs(
-            pairs
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value)),
-        )
-        .map_err(|error| Unfit(error.to_string()))?;
         Request::new(
             words.uid("Person", seat.person.as_str())?,
             words.uid("Action", action.as_str())?,
             words.uid(action.resource(), "this")?,
-            context,
+            context(pairs)?,
             Some(&words.schema),
         )
         .map_err(|error| Unfit(error.to_string()))

@@ -1,10 +1,11 @@
 //! The words that rules and facts share: our Cedar schema, its entity types and its actions. Knows
 //! nothing of any particular decision.
 
-use cedar_policy::{
-    Entities, EntityId, EntityTypeName, EntityUid, RestrictedExpression as Value, Schema,
-};
+use cedar_policy::{Context, Entities, EntityId, EntityTypeName, EntityUid, Schema};
+use cedar_policy_core::ast::{self, EntityUID, Name, PartialValue, Value, ValueKind};
+use cedar_policy_core::extensions::Extensions;
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::str::FromStr;
 
 /// Our Cedar schema, in its human syntax.
@@ -40,6 +41,8 @@ pub(crate) struct Vocabulary {
     /// Those of them that agents' changes are decided on.
     remediation: Entities,
     types: HashMap<&'static str, EntityTypeName>,
+    /// Functions that make values of text.
+    makers: HashMap<&'static str, Name>,
     pub(crate) execute: EntityUid,
     pub(crate) request: EntityUid,
 }
@@ -67,6 +70,9 @@ const TYPES: [&str; 20] = [
     "Action",
 ];
 
+/// Types whose values are made of text.
+const MADE_OF_TEXT: [&str; 3] = ["datetime", "decimal", "duration"];
+
 impl Vocabulary {
     pub(crate) fn new() -> Result<Self, String> {
         let (schema, _) =
@@ -78,6 +84,11 @@ impl Vocabulary {
         for name in TYPES {
             let parsed = EntityTypeName::from_str(name).map_err(|error| error.to_string())?;
             types.insert(name, parsed);
+        }
+        let mut makers = HashMap::new();
+        for name in MADE_OF_TEXT {
+            let parsed = Name::from_str(name).map_err(|error| error.to_string())?;
+            makers.insert(name, parsed);
         }
         let action = |name: &str| {
             types
@@ -100,6 +111,7 @@ impl Vocabulary {
             actions,
             remediation,
             types,
+            makers,
         })
     }
 
@@ -128,7 +140,8 @@ impl Vocabulary {
 
     /// `Type::"id"` as a value.
     pub(crate) fn word(&self, of: &str, id: &str) -> Result<Value, Unfit> {
-        self.uid(of, id).map(Value::new_entity_uid)
+        self.uid(of, id)
+            .map(|uid| Value::from(EntityUID::from(uid)))
     }
 
     /// A set of `Type::"…"`.
@@ -138,6 +151,41 @@ impl Vocabulary {
         ids: impl IntoIterator<Item = &'a str>,
     ) -> Result<Value, Unfit> {
         let items: Result<Vec<_>, _> = ids.into_iter().map(|id| self.word(of, id)).collect();
-        items.map(Value::new_set)
+        items.map(|items| Value::set(items, None))
     }
+
+    /// A value of the type `of`, which Cedar makes of its text.
+    pub(crate) fn made_of(&self, of: &str, text: &str) -> Result<Value, Unfit> {
+        let maker = self
+            .makers
+            .get(of)
+            .ok_or_else(|| Unfit(format!("no type `{of}` is made of text")))?;
+        let made = Extensions::all_available()
+            .func(maker)
+            .map_err(unfit)?
+            .call(&[Value::from(text)]);
+        match made.map_err(unfit)? {
+            PartialValue::Value(value) => Ok(value),
+            PartialValue::Residual(_) => Err(Unfit(format!("`{text}` is no {of}"))),
+        }
+    }
+}
+
+/// A record of values.
+pub(crate) fn record(members: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+    Value::record(members, None)
+}
+
+/// A context of values.
+pub(crate) fn context(
+    members: impl IntoIterator<Item = (&'static str, Value)>,
+) -> Result<Context, Unfit> {
+    match record(members).value {
+        ValueKind::Record(members) => Ok(ast::Context::Value(members).into()),
+        _ => Err(Unfit("the context is no record".into())),
+    }
+}
+
+pub(crate) fn unfit(error: impl Display) -> Unfit {
+    Unfit(error.to_string())
 }
