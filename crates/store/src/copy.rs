@@ -7,13 +7,14 @@ use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
 
-use crate::contract::{Head, Log, StoreError};
+use crate::contract::{Blob, Head, Log, StoreError};
 use crate::engine::{Transaction, open_scratch};
 use crate::error::OpenError;
 use crate::open::{connect_to_read, restored_at};
 use crate::per_log::PerLog;
 use crate::store::Store;
-use crate::tables::{checkpoints, logs};
+use crate::tables::{blobs, checkpoints, logs};
+use countersign_domain::Digest;
 use countersign_ledger::SignedCheckpoint;
 
 /// Pages that are copied at a time.
@@ -111,5 +112,16 @@ impl Store {
         self.shared
             .pool
             .snapshot(|conn| restored_at(conn, log, checkpoint.size(), checkpoint.root()).map(drop))
+    }
+
+    /// Shows every blob with its digest.
+    ///
+    /// # Errors
+    /// Those of `see`, or the store's.
+    pub fn blobs<E: From<StoreError>>(
+        &self,
+        see: &mut dyn FnMut(Digest, Blob) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.shared.pool.snapshot(|conn| blobs::visit(conn, see))
     }
 }

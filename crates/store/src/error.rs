@@ -21,7 +21,8 @@ pub enum OpenError {
     NotOurs,
     /// Pages of the database, or what they hold, are not what was written.
     #[error(
-        "the database is damaged: {0}; keep it as it is, and restore the newest backup with `countersign restore`"
+        "the database is damaged: {0}; keep it as it is, and restore the newest backup with \
+         `countersign restore`, or rebuild what can still be read with `countersign log fsck --rebuild --into NEW`"
     )]
     Damaged(String),
     /// The disk takes no writes.
@@ -87,7 +88,8 @@ pub enum OpenError {
     },
     /// The stored tree does not give the stored head.
     #[error(
-        "the {} log is damaged: {why}; run `countersign log fsck` and restore the newest backup", log.as_str()
+        "the {} log is damaged: {why}; restore the newest backup with `countersign restore`, or rebuild what \
+         can still be read with `countersign log fsck --rebuild --into NEW`", log.as_str()
     )]
     Head {
         /// Which log.

@@ -165,7 +165,7 @@ pub(crate) fn for_reading(path: &Path) -> Result<OpenedToRead, OpenError> {
 }
 
 /// Texts of people are in here: nobody but the owner reads it.
-fn create_private(path: &Path) -> Result<(), OpenError> {
+pub(crate) fn create_private(path: &Path) -> Result<(), OpenError> {
     let created = OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -67,6 +67,21 @@ pub enum BackupError {
         /// What the log lacks.
         source: OpenError,
     },
+    /// An export to rebuild from cannot be used.
+    #[error(
+        "the export: {0}; name the folder that `countersign log export --blobs` wrote for this deployment, or do without it"
+    )]
+    Export(String),
+    /// Not everything that was signed for could be found.
+    #[error(
+        "it cannot be rebuilt whole: {0}. Name an export that has it with `--from EXPORT` (`countersign log export --blobs` wrote it), or restore the newest backup with `countersign restore`"
+    )]
+    Lost(String),
+    /// Nobody said how far the logs had got.
+    #[error(
+        "`checkpoints.latest` is missing, so nothing says how far the logs had got; name the newest signed checkpoint that anybody has with `--latest-checkpoint FILE`, or say `none`"
+    )]
+    NoLatest,
     /// A witness that the deployment names does not answer.
     #[error(
         "the witness at {url} cannot be asked what it has seen ({why}); start it, or go on without it with `--without-witnesses` if it is lost"

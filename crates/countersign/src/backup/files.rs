@@ -16,9 +16,10 @@ use std::path::{Path, PathBuf};
 /// Bytes that are copied at a time.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
-const CONFIG: &str = "deployment.toml";
+/// The configuration.
+pub(super) const CONFIG: &str = "deployment.toml";
 /// The newest signed checkpoints, beside the database.
-const LATEST: &str = "checkpoints.latest";
+pub(super) const LATEST: &str = "checkpoints.latest";
 /// Nothing of a backup but its database is longer, in bytes.
 pub(super) const SMALL_BYTES_MAX: u64 = 1024 * 1024;
 /// Files that every backup holds.

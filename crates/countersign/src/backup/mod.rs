@@ -11,13 +11,17 @@ mod files;
 mod known;
 mod manifest;
 mod restore;
+mod salvage;
 mod take;
 
 pub use error::BackupError;
 pub use known::Known;
 pub use manifest::{FileMark, LogMark, MANIFEST, Manifest};
 pub use restore::{Restored, Restoring, restore};
+pub use salvage::{Salvaged, SalvagedLog, Salvaging, salvage};
 pub use take::take;
+
+use files::{CONFIG, LATEST};
 
 /// How far a long step has got: its name, what is done, and of how much.
 pub type Progress<'a> = dyn FnMut(&str, u64, u64) + 'a;

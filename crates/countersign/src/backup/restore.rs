@@ -5,14 +5,15 @@
 use super::files::{self, KEYS, OTHER_SECRETS, PLAIN, SMALL_BYTES_MAX, Staging};
 use super::{BackupError, FileMark, Known, LogMark, MANIFEST, Manifest, Progress};
 use crate::ambient;
-use crate::deployment::{DATABASE, Deployment, OPERATOR_TOKEN};
+use crate::deployment::{Config, DATABASE, Deployment, OPERATOR_TOKEN};
 use crate::evidence::StoreSource;
 use crate::witness::{Seen, ask_all};
+use countersign_domain::Digest;
 use countersign_domain::text::shown;
 use countersign_evidence::{TrustedRoots, verify_log};
 use countersign_gate::fold::{self, FoldError};
 use countersign_ledger::SignedCheckpoint;
-use countersign_store::{Apply, Log, OpenError, fsck, rebuild};
+use countersign_store::{Apply, FsckReport, Log, OpenError, Store, fsck, rebuild};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fs;
@@ -192,6 +193,12 @@ fn open(restoring: &Restoring<'_>, manifest: &Manifest, dir: &Path) -> Result<us
     if !restoring.ask_witnesses {
         return Ok(0);
     }
+    ask_witnesses(config, store)
+}
+
+/// Asks the witnesses of a deployment whether they have seen more of the log than there is. Gives
+/// their number.
+pub(super) fn ask_witnesses(config: &Config, store: &Store) -> Result<usize, BackupError> {
     let log = Log::Authorizations;
     let (size, signed) = store.checkpoint(log);
     let witnesses = &config.witnesses;
@@ -209,26 +216,76 @@ fn open(restoring: &Restoring<'_>, manifest: &Manifest, dir: &Path) -> Result<us
     Ok(witnesses.len())
 }
 
+/// What reading a data directory whole came to.
+pub(super) struct Verified {
+    pub(super) fsck: FsckReport,
+    pub(super) folded: u64,
+    pub(super) changes: u64,
+    /// What does not hold; the parts that come later are not looked at then.
+    pub(super) problems: Vec<String>,
+}
+
+/// Reads a data directory back, whole, as an auditor would: every hash and checkpoint, every
+/// projection, every signature and quorum from the genesis on.
+pub(super) fn verify(
+    dir: &Path,
+    genesis: Digest,
+    progress: &mut Progress<'_>,
+) -> Result<Verified, BackupError> {
+    let database = dir.join(DATABASE);
+    let keys = Deployment::log_keys(dir)?;
+    progress("hashing entries and blobs", 0, 1);
+    let fsck = fsck(&database, Some(&keys))?;
+    let mut verified = Verified {
+        problems: fsck.problems.clone(),
+        fsck,
+        folded: 0,
+        changes: 0,
+    };
+    if !verified.problems.is_empty() {
+        return Ok(verified);
+    }
+    progress("folding entries", 0, 1);
+    let folded = rebuild::<FoldError>(&database, Apply::No, &mut fold::apply)?;
+    verified.folded = folded.entries;
+    let wrong = folded.differences.iter().map(|difference| {
+        let (rows, table) = (difference.rows, difference.table);
+        format!("`{rows}` rows of `{table}` are not what the log gives")
+    });
+    verified.problems.extend(wrong);
+    let (_, gate) = Deployment::open_read_only(dir)?;
+    let trusted = TrustedRoots {
+        genesis: Some(genesis),
+        ..TrustedRoots::default()
+    };
+    let evidence = verify_log(&StoreSource(&gate), &trusted, &mut |at| {
+        progress("verifying", at.done, at.of);
+    })?;
+    verified.changes = evidence.changes;
+    let findings = evidence.findings.list.iter().map(ToString::to_string);
+    verified.problems.extend(findings);
+    if !evidence.is_ok() && verified.problems.is_empty() {
+        verified.problems.push("the logs do not hold".to_owned());
+    }
+    Ok(verified)
+}
+
+/// Holds what was read against the manifest.
 fn check(
     dir: &Path,
     manifest: Manifest,
     progress: &mut Progress<'_>,
 ) -> Result<Restored, BackupError> {
-    let unsound =
-        |problems: Vec<String>| BackupError::unsound("backup", &problems, "use another one");
-    let database = dir.join(DATABASE);
-    let keys = Deployment::log_keys(dir)?;
-    progress("hashing entries and blobs", 0, 1);
-    let report = fsck(&database, Some(&keys))?;
-    let mut problems = report.problems;
-    if report.blobs != manifest.blobs {
+    let mut verified = verify(dir, manifest.genesis, progress)?;
+    let (problems, found) = (&mut verified.problems, &verified.fsck);
+    if found.blobs != manifest.blobs {
         problems.push(format!(
             "there are `{}` blobs, the manifest says `{}`",
-            report.blobs, manifest.blobs
+            found.blobs, manifest.blobs
         ));
     }
     for (log, stated) in manifest.marks() {
-        let found = report.logs.get(log);
+        let found = found.logs.get(log);
         let LogMark { size, root, .. } = stated;
         if (found.size, found.root) != (*size, *root) {
             problems.push(format!(
@@ -238,33 +295,13 @@ fn check(
         }
     }
     if !problems.is_empty() {
-        return Err(unsound(problems));
-    }
-    progress("folding entries", 0, 1);
-    let folded = rebuild::<FoldError>(&database, Apply::No, &mut fold::apply)?;
-    if let Some(difference) = folded.differences.first() {
-        return Err(unsound(vec![format!(
-            "`{}` rows of `{}` are not what the log gives",
-            difference.rows, difference.table
-        )]));
-    }
-    let (_, gate) = Deployment::open_read_only(dir)?;
-    let trusted = TrustedRoots {
-        genesis: Some(manifest.genesis),
-        ..TrustedRoots::default()
-    };
-    let evidence = verify_log(&StoreSource(&gate), &trusted, &mut |at| {
-        progress("verifying", at.done, at.of);
-    })?;
-    if !evidence.is_ok() {
-        let findings = evidence.findings.list.iter().map(ToString::to_string);
-        return Err(unsound(findings.collect()));
+        return Err(BackupError::unsound("backup", problems, "use another one"));
     }
     Ok(Restored {
+        blobs: verified.fsck.blobs,
+        folded: verified.folded,
+        changes: verified.changes,
         manifest,
-        blobs: report.blobs,
-        folded: folded.entries,
-        changes: evidence.changes,
         checkpoints_held: 0,
         witnesses_asked: 0,
         new_operator_token: false,

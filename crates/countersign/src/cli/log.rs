@@ -35,6 +35,8 @@ pub enum LogCommand {
         /// Replace projections that differ; the server has to be stopped
         #[arg(long, requires = "rebuild")]
         apply: bool,
+        #[command(flatten)]
+        salvage: super::salvage::SalvageArguments,
     },
     /// Verify both logs whole: signatures, roots, order, quorums; offline, from a pinned genesis
     Verify(super::verify::VerifyArguments),
@@ -42,6 +44,10 @@ pub enum LogCommand {
     Export {
         /// The folder
         out: PathBuf,
+        /// Write the documents and texts beside the logs as well (names of people among them), to
+        /// rebuild a database from
+        #[arg(long)]
+        blobs: bool,
     },
 }
 
@@ -55,9 +61,18 @@ fn named(text: &str) -> Result<Log, String> {
 pub(super) fn run(context: &Context, command: LogCommand) -> Result<ExitCode, Failure> {
     match command {
         LogCommand::Show { log, from, count } => show(context, log, from, count.min(10_000))?,
-        LogCommand::Fsck { rebuild, apply } => return fsck(context, rebuild, apply),
+        LogCommand::Fsck {
+            rebuild,
+            apply,
+            salvage,
+        } => {
+            return match salvage.run(context)? {
+                Some(exit) => Ok(exit),
+                None => fsck(context, rebuild, apply),
+            };
+        }
         LogCommand::Verify(arguments) => return super::verify::run(context, &arguments),
-        LogCommand::Export { out } => export(context, &out)?,
+        LogCommand::Export { out, blobs } => export(context, &out, blobs)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -183,7 +198,7 @@ fn fsck(context: &Context, rebuild: bool, apply: bool) -> Result<ExitCode, Failu
     })
 }
 
-fn export(context: &Context, out: &Path) -> Result<(), Failure> {
+fn export(context: &Context, out: &Path, blobs: bool) -> Result<(), Failure> {
     let (config, gate) = Deployment::open_read_only(context.dir())?;
     std::fs::create_dir_all(out).map_err(|error| Failure::file(out, &error))?;
     let mut sizes = serde_json::Map::new();
@@ -196,6 +211,10 @@ fn export(context: &Context, out: &Path) -> Result<(), Failure> {
             log.as_str().to_owned(),
             json!(gate.store().checkpoint(log).0),
         );
+    }
+    if blobs {
+        let written = super::salvage::export_blobs(gate.store(), &out.join("blobs"))?;
+        sizes.insert("blobs".to_owned(), json!(written));
     }
     let answer = json!({"out": out, "genesis": config.genesis, "sizes": sizes});
     context.answer(&answer, |_| {

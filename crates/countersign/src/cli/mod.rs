@@ -21,6 +21,7 @@ mod render;
 mod review;
 mod roster;
 mod roster_edit;
+mod salvage;
 mod serve;
 mod signed;
 mod statement;

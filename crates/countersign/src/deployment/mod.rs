@@ -130,7 +130,7 @@ impl Deployment {
         if !database.is_file() {
             return Err(DeploymentError::damaged(
                 &database,
-                "it is missing; restore the newest backup with `countersign restore`",
+                "it is missing; restore the newest backup with `countersign restore`, or rebuild it from an export with `countersign log fsck --rebuild --into NEW --from EXPORT`",
             ));
         }
         let cosigner = match witnessed {

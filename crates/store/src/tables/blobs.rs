@@ -1,5 +1,7 @@
 //! Bytes beside the logs, by digest. Not a projection: an entry commits to them, nothing makes them.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::contract::{Blob, StoreError};
@@ -85,4 +87,79 @@ pub(crate) fn verify_all(
         }
     }
     Ok(count)
+}
+
+/// Shows every blob with its digest.
+///
+/// # Errors
+/// Those of `see`, or of the engine.
+pub(crate) fn visit<E: From<StoreError>>(
+    conn: &Connection,
+    see: &mut dyn FnMut(Digest, Blob) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut next = 0;
+    while let Some(rowid) = next_rowid(conn, next)? {
+        if let Some((digest, blob)) = by_rowid(conn, rowid)? {
+            see(digest, blob)?;
+        }
+        next = rowid + 1;
+    }
+    Ok(())
+}
+
+/// Shows every blob of a damaged database that can be read and has its digest. Gives the digests of
+/// the others, as far as the index tells. Looks for `rows_max` rows where nothing tells how many
+/// there are.
+///
+/// # Errors
+/// Those of `see`.
+pub(crate) fn visit_readable<E>(
+    conn: &Connection,
+    rows_max: u64,
+    see: &mut dyn FnMut(Digest, Blob) -> Result<(), E>,
+) -> Result<Vec<Digest>, E> {
+    let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
+    let mut missing = indexed(conn).unwrap_or_default();
+    let last = conn
+        .query_row("SELECT max(rowid) FROM blobs", [], |row| {
+            row.get::<_, Option<i64>>(0)
+        })
+        .map_or(rows_max, |last| last.unwrap_or(0).min(rows_max));
+    for rowid in 1..=last {
+        if let Ok(Some((digest, blob))) = by_rowid(conn, rowid)
+            && checked_salt(&digest, &blob).is_ok()
+        {
+            missing.remove(&digest);
+            see(digest, blob)?;
+        }
+    }
+    Ok(missing.into_iter().collect())
+}
+
+/// All digests, from the index alone.
+fn indexed(conn: &Connection) -> Result<BTreeSet<Digest>, StoreError> {
+    let mut statement = conn.prepare("SELECT digest FROM blobs ORDER BY digest")?;
+    let rows = statement.query_map([], |row| row.get(0).map(Digest::from_bytes))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn next_rowid(conn: &Connection, from: i64) -> Result<Option<i64>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT min(rowid) FROM blobs WHERE rowid >= ?1")?;
+    Ok(statement.query_row([from], |row| row.get(0))?)
+}
+
+fn by_rowid(conn: &Connection, rowid: i64) -> Result<Option<(Digest, Blob)>, StoreError> {
+    let mut statement =
+        conn.prepare_cached("SELECT digest, salt, bytes FROM blobs WHERE rowid = ?1")?;
+    let found = statement
+        .query_row([rowid], |row| {
+            let salt: Option<[u8; 16]> = row.get(1)?;
+            let blob = Blob {
+                salt: salt.map(hex::encode),
+                bytes: row.get(2)?,
+            };
+            Ok((Digest::from_bytes(row.get(0)?), blob))
+        })
+        .optional()?;
+    Ok(found)
 }

@@ -79,7 +79,7 @@ impl Kept {
 /// What somebody writes into a manifest.
 type Lie = Box<dyn Fn(&mut Value)>;
 
-fn names(folder: &Path) -> Vec<String> {
+pub(super) fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|file| file.unwrap().file_name().into_string().unwrap())
@@ -103,7 +103,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn checkpoint_of(url: &str, log: Log) -> String {
+pub(super) fn checkpoint_of(url: &str, log: Log) -> String {
     let url = format!("{url}/api/v1/log/{}/checkpoint", log.as_str());
     request("GET", &url, None, None)
         .1
@@ -113,7 +113,7 @@ fn checkpoint_of(url: &str, log: Log) -> String {
 }
 
 /// The changes that the log of a data directory says were authorized.
-fn authorized(dir: &Path) -> BTreeSet<String> {
+pub(super) fn authorized(dir: &Path) -> BTreeSet<String> {
     let (_, gate) = Deployment::open_read_only(dir).unwrap();
     let size = usize::try_from(gate.store().checkpoint(Log::Authorizations).0).unwrap();
     let entries = gate

@@ -27,7 +27,7 @@ pub(super) fn authorize(crew: &Crew, server: &Served, number: usize) -> Result<S
 }
 
 /// The files of a database, write-ahead log and published checkpoints included.
-fn files(dir: &Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
+pub(super) fn files(dir: &Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
     std::fs::read_dir(dir)
         .unwrap()
         .map(|file| file.unwrap().path())
@@ -129,7 +129,7 @@ fn a_full_disk_grants_nothing_and_loses_nothing() {
 }
 
 /// One file that holds all entries, nothing in the write-ahead log.
-fn settled(dir: &Path) -> Vec<u8> {
+pub(super) fn settled(dir: &Path) -> Vec<u8> {
     drop(Deployment::open(dir).unwrap());
     let all = std::fs::read(dir.join(DATABASE)).unwrap();
     // The heads that were signed once more when it was opened: they are in `checkpoints.latest`.
@@ -186,7 +186,7 @@ fn a_database_with_broken_pages_is_refused_with_the_remedy() {
     authorize(&crew, &server, 20).unwrap();
 }
 
-const PAGE: usize = 4096;
+pub(super) const PAGE: usize = 4096;
 
 #[test]
 fn a_write_ahead_log_that_was_cut_is_not_gone_on_from() {

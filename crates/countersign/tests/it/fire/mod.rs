@@ -7,3 +7,4 @@ mod damaged;
 mod killed;
 mod load;
 pub mod process;
+mod salvaged;
