@@ -8,13 +8,18 @@
 use crate::digest::Digest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::borrow::Cow;
+use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
+use std::fmt::Display;
+use std::io;
 use std::ops::Range;
 
 /// The largest integer that every JSON reader carries exactly.
 pub const INTEGER_MAX: i64 = 9_007_199_254_740_991;
 /// How deep a value may be nested.
 pub const DEPTH_MAX: usize = 32;
+
+/// Room that a document gets at once; most need no more.
+const CAPACITY: usize = 1024;
 
 /// A value that has no canonical form, or bytes that are not canonical.
 #[derive(Debug, thiserror::Error)]
@@ -43,10 +48,16 @@ pub enum CanonicalError {
 /// # Errors
 /// When the value holds a number, key or depth that has no canonical form.
 pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, CanonicalError> {
-    let text = serde_json::to_vec(value)?;
-    let mut out = Vec::with_capacity(text.len());
-    Ordered { text: &text, at: 0 }.value(&mut out, 0)?;
-    Ok(out)
+    let mut ordered = Ordered {
+        out: Vec::with_capacity(CAPACITY),
+        ..Ordered::default()
+    };
+    let mut serializer = serde_json::Serializer::with_formatter(io::sink(), &mut ordered);
+    let written = value.serialize(&mut serializer);
+    match ordered.refused {
+        Some(error) => Err(error),
+        None => Ok(written.map(|()| ordered.out)?),
+    }
 }
 
 /// The canonical bytes as text; they are UTF-8 by construction.
@@ -79,166 +90,248 @@ pub fn from_bytes<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, Ca
     }
 }
 
-/// Copies compact JSON that `serde_json` has written, with the members of each object in order.
-/// Strings are canonical as they stand; a tree of values would cost several times as much.
-struct Ordered<'a> {
-    text: &'a [u8],
-    at: usize,
+/// Takes from `serde_json` what it would write, and puts the members of each object in order when the
+/// object ends. A tree of values would cost several times as much.
+#[derive(Default)]
+struct Ordered {
+    out: Vec<u8>,
+    /// The members of the objects that are open, those of the innermost last.
+    members: Vec<Member>,
+    /// Where the members of each open object begin.
+    objects: Vec<usize>,
+    /// Where the last key begins.
+    key: usize,
+    /// Whether anything since then was written with an escape.
+    escaped: bool,
+    /// How many arrays and objects are open.
+    open: usize,
+    /// Where members are put in order.
+    sorted: Vec<u8>,
+    /// Why there is no canonical form.
+    refused: Option<CanonicalError>,
 }
 
-/// A member of an object: its key, and where it stands in what was written.
-struct Member<'a> {
-    key: Cow<'a, [u8]>,
-    written: Range<usize>,
+/// A member of an object, as it was written.
+struct Member {
+    /// Where its key stands, between the quotes.
+    key: Range<usize>,
+    /// What its key says, where that is written with escapes.
+    says: Option<String>,
+    /// Where it ends.
+    end: usize,
 }
 
-impl<'a> Ordered<'a> {
-    fn value(&mut self, out: &mut Vec<u8>, depth: usize) -> Result<(), CanonicalError> {
-        if depth > DEPTH_MAX {
-            return Err(CanonicalError::Depth);
-        }
-        match self.next() {
-            Some(b'{') => self.object(out, depth),
-            Some(b'[') => self.array(out, depth),
-            Some(b'"') => {
-                out.extend(self.string()?);
-                Ok(())
-            }
-            Some(b'-' | b'0'..=b'9') => {
-                out.extend(self.number()?);
-                Ok(())
-            }
-            // `null`, `true`, `false`.
-            Some(_) => {
-                out.extend(self.while_it(|byte| byte.is_ascii_lowercase()));
-                Ok(())
-            }
-            None => Err(CanonicalError::NotCanonical),
-        }
+impl Member {
+    /// The whole of it.
+    const fn written(&self) -> Range<usize> {
+        self.key.start - 1..self.end
     }
 
-    fn array(&mut self, out: &mut Vec<u8>, depth: usize) -> Result<(), CanonicalError> {
-        self.take(b'[', out)?;
-        while self.next() != Some(b']') {
-            if self.next() == Some(b',') {
-                self.take(b',', out)?;
-            }
-            self.value(out, depth + 1)?;
-        }
-        self.take(b']', out)
-    }
-
-    fn object(&mut self, out: &mut Vec<u8>, depth: usize) -> Result<(), CanonicalError> {
-        self.take(b'{', out)?;
-        let start = out.len();
-        let mut members: Vec<Member<'a>> = Vec::new();
-        while self.next() != Some(b'}') {
-            if self.next() == Some(b',') {
-                self.take(b',', out)?;
-            }
-            let from = out.len();
-            let quoted = self.string()?;
-            out.extend(quoted);
-            self.take(b':', out)?;
-            self.value(out, depth + 1)?;
-            members.push(Member {
-                key: key(quoted)?,
-                written: from..out.len(),
-            });
-        }
-        if !members.is_sorted_by(|one, next| one.key < next.key) {
-            members.sort_unstable_by(|one, other| one.key.cmp(&other.key));
-            if members
-                .windows(2)
-                .any(|two| matches!(two, [one, next] if one.key == next.key))
-            {
-                return Err(CanonicalError::NotCanonical);
-            }
-            let unordered = out.split_off(start);
-            for (at, member) in members.iter().enumerate() {
-                if at > 0 {
-                    out.push(b',');
-                }
-                let written = member.written.start - start..member.written.end - start;
-                out.extend(unordered.get(written).unwrap_or_default());
-            }
-        }
-        self.take(b'}', out)
-    }
-
-    /// A string with its quotes.
-    fn string(&mut self) -> Result<&'a [u8], CanonicalError> {
-        let rest = self.rest();
-        let mut escaped = false;
-        for (at, byte) in rest.iter().enumerate().skip(1) {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => {
-                    self.at += at + 1;
-                    return rest.get(..=at).ok_or(CanonicalError::NotCanonical);
-                }
-                _ => {}
-            }
-        }
-        Err(CanonicalError::NotCanonical)
-    }
-
-    fn number(&mut self) -> Result<&'a [u8], CanonicalError> {
-        let digits =
-            self.while_it(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'));
-        let text = String::from_utf8_lossy(digits);
-        // A fraction or an exponent is no `i64` either.
-        let exact = text.parse::<i64>();
-        if exact.is_ok_and(|number| (-INTEGER_MAX..=INTEGER_MAX).contains(&number)) {
-            Ok(digits)
-        } else {
-            Err(CanonicalError::Number(text.into_owned()))
+    /// What its key says: by it members are ordered.
+    fn key<'a>(&'a self, out: &'a [u8]) -> &'a [u8] {
+        match &self.says {
+            Some(says) => says.as_bytes(),
+            None => out.get(self.key.clone()).unwrap_or_default(),
         }
     }
+}
 
-    fn rest(&self) -> &'a [u8] {
-        self.text.get(self.at..).unwrap_or_default()
+impl Ordered {
+    fn refuse(&mut self, error: CanonicalError) -> io::Result<()> {
+        self.refused.get_or_insert(error);
+        Err(io::Error::other("no canonical form"))
     }
 
-    fn next(&self) -> Option<u8> {
-        self.rest().first().copied()
-    }
-
-    fn take(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
-        if self.next() != Some(byte) {
-            return Err(CanonicalError::NotCanonical);
-        }
-        out.push(byte);
-        self.at += 1;
+    fn put(&mut self, byte: u8) -> io::Result<()> {
+        self.out.push(byte);
         Ok(())
     }
 
-    fn while_it(&mut self, is: impl Fn(u8) -> bool) -> &'a [u8] {
-        let rest = self.rest();
-        let end = rest
-            .iter()
-            .position(|byte| !is(*byte))
-            .unwrap_or(rest.len());
-        self.at += end;
-        rest.get(..end).unwrap_or_default()
+    /// A value comes, within what is open.
+    fn next(&mut self) -> io::Result<()> {
+        if self.open > DEPTH_MAX {
+            return self.refuse(CanonicalError::Depth);
+        }
+        Ok(())
+    }
+
+    /// A number, if every reader carries it exactly.
+    fn number<N: TryInto<i64> + Display + Copy>(&mut self, number: N) -> io::Result<()> {
+        match number.try_into() {
+            Ok(exact) if (-INTEGER_MAX..=INTEGER_MAX).contains(&exact) => {
+                CompactFormatter.write_i64(&mut self.out, exact)
+            }
+            _ => self.refuse(CanonicalError::Number(number.to_string())),
+        }
+    }
+
+    /// A key has been written from `start`, with its quotes.
+    fn keyed(&mut self, start: usize) -> Result<Member, CanonicalError> {
+        let key = start + 1..self.out.len().saturating_sub(1);
+        let text = self.out.get(key.clone()).unwrap_or_default();
+        if !text.is_ascii() {
+            let text = String::from_utf8_lossy(text);
+            return Err(CanonicalError::Key(crate::text::shown(&text, 40)));
+        }
+        let says = if self.escaped {
+            let quoted = self.out.get(start..).unwrap_or_default();
+            Some(serde_json::from_slice(quoted)?)
+        } else {
+            None
+        };
+        let end = key.end;
+        Ok(Member { key, says, end })
+    }
+
+    /// Puts members that have been written from `first` on in order.
+    fn order(&mut self, first: usize) -> Result<(), CanonicalError> {
+        let out = &mut self.out;
+        let members = self.members.get_mut(first..).unwrap_or_default();
+        if members.is_sorted_by(|one, next| one.key(out) < next.key(out)) {
+            return Ok(());
+        }
+        let start = members.first().map_or(0, |member| member.written().start);
+        members.sort_unstable_by(|one, other| one.key(out).cmp(other.key(out)));
+        let twice = |two: &[Member]| matches!(two, [one, next] if one.key(out) == next.key(out));
+        if members.windows(2).any(twice) {
+            return Err(CanonicalError::NotCanonical);
+        }
+        self.sorted.clear();
+        for member in members {
+            if !self.sorted.is_empty() {
+                self.sorted.push(b',');
+            }
+            self.sorted
+                .extend(out.get(member.written()).unwrap_or_default());
+        }
+        out.truncate(start);
+        out.append(&mut self.sorted);
+        Ok(())
     }
 }
 
-/// The text of a key, without quotes and escapes: by it members are ordered.
-fn key(quoted: &[u8]) -> Result<Cow<'_, [u8]>, CanonicalError> {
-    let inner = quoted
-        .get(1..quoted.len().saturating_sub(1))
-        .unwrap_or_default();
-    if !inner.is_ascii() {
-        let text = String::from_utf8_lossy(inner);
-        return Err(CanonicalError::Key(crate::text::shown(&text, 40)));
+/// Methods that write a whole number.
+macro_rules! numbers {
+    ($($method:ident: $number:ty),*) => {
+        $(fn $method<W: ?Sized + io::Write>(&mut self, _: &mut W, number: $number) -> io::Result<()> {
+            self.number(number)
+        })*
+    };
+}
+
+/// Methods that write as `serde_json` does, but here.
+macro_rules! as_ever {
+    ($($method:ident($($value:ident: $of:ty)?)),*) => {
+        $(fn $method<W: ?Sized + io::Write>(&mut self, _: &mut W $(, $value: $of)?) -> io::Result<()> {
+            CompactFormatter.$method(&mut self.out $(, $value)?)
+        })*
+    };
+}
+
+impl Formatter for &mut Ordered {
+    numbers! {
+        write_i8: i8, write_i16: i16, write_i32: i32, write_i64: i64, write_i128: i128,
+        write_u8: u8, write_u16: u16, write_u32: u32, write_u64: u64, write_u128: u128
     }
-    if inner.contains(&b'\\') {
-        let text: String = serde_json::from_slice(quoted)?;
-        return Ok(Cow::Owned(text.into_bytes()));
+    as_ever! {
+        write_null(), write_bool(value: bool), begin_string(), end_string(),
+        write_string_fragment(fragment: &str),
+        begin_object_value()
     }
-    Ok(Cow::Borrowed(inner))
+
+    fn write_char_escape<W: ?Sized + io::Write>(
+        &mut self,
+        _: &mut W,
+        escape: CharEscape,
+    ) -> io::Result<()> {
+        self.escaped = true;
+        CompactFormatter.write_char_escape(&mut self.out, escape)
+    }
+
+    fn write_f32<W: ?Sized + io::Write>(&mut self, _: &mut W, number: f32) -> io::Result<()> {
+        self.refuse(CanonicalError::Number(number.to_string()))
+    }
+
+    fn write_f64<W: ?Sized + io::Write>(&mut self, _: &mut W, number: f64) -> io::Result<()> {
+        self.refuse(CanonicalError::Number(number.to_string()))
+    }
+
+    fn write_number_str<W: ?Sized + io::Write>(&mut self, _: &mut W, text: &str) -> io::Result<()> {
+        match text.parse::<i64>() {
+            Ok(number) => self.number(number),
+            Err(_) => self.refuse(CanonicalError::Number(text.to_owned())),
+        }
+    }
+
+    fn write_raw_fragment<W: ?Sized + io::Write>(&mut self, _: &mut W, _: &str) -> io::Result<()> {
+        // Somebody else's text, whose form nobody knows.
+        self.refuse(CanonicalError::NotCanonical)
+    }
+
+    fn begin_array<W: ?Sized + io::Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.open += 1;
+        self.put(b'[')
+    }
+
+    fn begin_array_value<W: ?Sized + io::Write>(
+        &mut self,
+        _: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.next()?;
+        if first { Ok(()) } else { self.put(b',') }
+    }
+
+    fn end_array<W: ?Sized + io::Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.open -= 1;
+        self.put(b']')
+    }
+
+    fn begin_object<W: ?Sized + io::Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.open += 1;
+        self.objects.push(self.members.len());
+        self.put(b'{')
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(
+        &mut self,
+        _: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.next()?;
+        if !first {
+            self.put(b',')?;
+        }
+        self.key = self.out.len();
+        self.escaped = false;
+        Ok(())
+    }
+
+    fn end_object_key<W: ?Sized + io::Write>(&mut self, _: &mut W) -> io::Result<()> {
+        match self.keyed(self.key) {
+            Ok(member) => self.members.push(member),
+            Err(error) => return self.refuse(error),
+        }
+        Ok(())
+    }
+
+    fn end_object_value<W: ?Sized + io::Write>(&mut self, _: &mut W) -> io::Result<()> {
+        let end = self.out.len();
+        if let Some(member) = self.members.last_mut() {
+            member.end = end;
+        }
+        Ok(())
+    }
+
+    fn end_object<W: ?Sized + io::Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.open -= 1;
+        let first = self.objects.pop().unwrap_or_default();
+        if let Err(error) = self.order(first) {
+            return self.refuse(error);
+        }
+        self.members.truncate(first);
+        self.put(b'}')
+    }
 }
 
 #[cfg(test)]
@@ -276,8 +369,15 @@ mod tests {
 
     #[test]
     fn deep_values_and_foreign_keys_are_refused() {
-        let deep = (0..40).fold(json!(1), |inner, _| json!([inner]));
-        assert!(matches!(to_bytes(&deep), Err(CanonicalError::Depth)));
+        for wrap in [
+            |inner: Value| json!([inner]),
+            |inner| json!({ "in": inner }),
+        ] {
+            let deepest = (0..DEPTH_MAX).fold(json!(1), |inner, _| wrap(inner));
+            assert!(to_bytes(&deepest).is_ok());
+            let deeper = to_bytes(&wrap(deepest));
+            assert!(matches!(deeper, Err(CanonicalError::Depth)));
+        }
         assert!(matches!(
             to_bytes(&json!({"ключ": 1})),
             Err(CanonicalError::Key(_))
@@ -325,27 +425,89 @@ mod tests {
         }
     }
 
-    fn value() -> impl Strategy<Value = Value> {
+    /// A value whose members come in any order.
+    #[derive(Debug, Clone)]
+    enum Tree {
+        Leaf(Value),
+        List(Vec<Self>),
+        Members(Vec<(String, Self)>),
+    }
+
+    impl Serialize for Tree {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            match self {
+                Self::Leaf(leaf) => leaf.serialize(serializer),
+                Self::List(items) => serializer.collect_seq(items),
+                Self::Members(pairs) => serializer.collect_map(pairs.iter().map(|(k, v)| (k, v))),
+            }
+        }
+    }
+
+    fn trees() -> impl Strategy<Value = Tree> {
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),
             (-INTEGER_MAX..=INTEGER_MAX).prop_map(Value::from),
             any::<String>().prop_map(Value::from),
         ];
-        leaf.prop_recursive(4, 32, 4, |inner| {
+        leaf.prop_map(Tree::Leaf).prop_recursive(4, 32, 4, |inner| {
             prop_oneof![
-                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::btree_map("[\\x01-~]{0,8}", inner, 0..4)
-                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Tree::List),
+                prop::collection::btree_map("[\\x01-~]{0,3}", inner, 0..6)
+                    .prop_map(|map| map.into_iter().collect::<Vec<_>>())
+                    .prop_shuffle()
+                    .prop_map(Tree::Members),
             ]
+        })
+    }
+
+    /// Whether another library, given what these bytes say, writes these bytes; and we take numbers.
+    fn is_canonical(bytes: &[u8]) -> bool {
+        fn exact(value: &Value) -> bool {
+            match value {
+                Value::Number(number) => number
+                    .as_i64()
+                    .is_some_and(|number| (-INTEGER_MAX..=INTEGER_MAX).contains(&number)),
+                Value::Array(items) => items.iter().all(exact),
+                Value::Object(members) => members.values().all(exact),
+                _ => true,
+            }
+        }
+        serde_json::from_slice(bytes).is_ok_and(|value: Value| {
+            exact(&value) && serde_json_canonicalizer::to_vec(&value).unwrap() == bytes
         })
     }
 
     proptest! {
         #[test]
-        fn equals_rfc_8785_as_another_library_reads_it(value in value()) {
-            let theirs = serde_json_canonicalizer::to_vec(&value).unwrap();
-            prop_assert_eq!(to_bytes(&value).unwrap(), theirs);
+        fn equals_rfc_8785_as_another_library_reads_it(tree in trees()) {
+            let theirs = serde_json_canonicalizer::to_vec(&tree).unwrap();
+            prop_assert_eq!(to_bytes(&tree).unwrap(), theirs);
+        }
+
+        #[test]
+        fn bytes_are_taken_exactly_when_they_are_canonical(
+            tree in trees(),
+            canonical in any::<bool>(),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), 0..3_u8, "[ -~\n]"), 0..3),
+        ) {
+            let mut bytes = if canonical {
+                to_bytes(&tree).unwrap()
+            } else {
+                serde_json::to_vec(&tree).unwrap()
+            };
+            for (at, change, with) in changes {
+                if bytes.is_empty() {
+                    break;
+                }
+                let at = at.index(bytes.len());
+                match change {
+                    0 => drop(bytes.remove(at)),
+                    1 => bytes.insert(at, with.as_bytes()[0]),
+                    _ => bytes[at] = with.as_bytes()[0],
+                }
+            }
+            prop_assert_eq!(from_bytes::<Value>(&bytes).is_ok(), is_canonical(&bytes));
         }
     }
 }
