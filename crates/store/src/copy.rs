@@ -13,7 +13,7 @@ use crate::error::OpenError;
 use crate::open::{connect_to_read, restored_at};
 use crate::per_log::PerLog;
 use crate::store::Store;
-use crate::tables::{blobs, checkpoints, logs};
+use crate::tables::{blobs, checkpoints, digest, hash, logs};
 use countersign_domain::Digest;
 use countersign_ledger::SignedCheckpoint;
 
@@ -101,17 +101,21 @@ impl Store {
                 place: format!("the {} checkpoint handed in", log.as_str()),
                 why: error.to_string(),
             })?;
+        self.contains_root(log, checkpoint.size(), &digest(&checkpoint.root()))
+    }
+
+    /// Whether the published log had this root at this size.
+    ///
+    /// # Errors
+    /// [`OpenError::Behind`] where it has fewer entries, [`OpenError::Forked`] where it has others.
+    pub fn contains_root(&self, log: Log, signed: u64, root: &Digest) -> Result<(), OpenError> {
         let size = self.checkpoint(log).0;
-        if checkpoint.size() > size {
-            return Err(OpenError::Behind {
-                log,
-                size,
-                signed: checkpoint.size(),
-            });
+        if signed > size {
+            return Err(OpenError::Behind { log, size, signed });
         }
         self.shared
             .pool
-            .snapshot(|conn| restored_at(conn, log, checkpoint.size(), checkpoint.root()).map(drop))
+            .snapshot(|conn| restored_at(conn, log, signed, hash(root)).map(drop))
     }
 
     /// Shows every blob with its digest.

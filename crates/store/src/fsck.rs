@@ -94,7 +94,10 @@ pub fn fsck(path: &Path, trusted: Option<&PerLog<VerifierKey>>) -> Result<FsckRe
         }
     };
     let transaction = Transaction::snapshot(&conn)?;
-    check_engine(&conn, &mut problems)?;
+    // Where pages are so broken that it gives up, that is one problem more.
+    if let Err(error) = check_engine(&conn, &mut problems) {
+        problems.add(format!("database file: {error}"));
+    }
     let logs = PerLog::try_from_fn(|log| {
         let key = stored_key(&conn, log)?;
         if trusted.is_some_and(|trusted| *trusted.get(log) != key) {
@@ -121,7 +124,8 @@ pub fn fsck(path: &Path, trusted: Option<&PerLog<VerifierKey>>) -> Result<FsckRe
     {
         problems.add(format!("sum of reservations for {sum}"));
     }
-    transaction.commit()?;
+    // It only read. On broken pages a commit fails where giving it back does not.
+    drop(transaction);
     Ok(FsckReport {
         logs,
         blobs,
@@ -131,7 +135,7 @@ pub fn fsck(path: &Path, trusted: Option<&PerLog<VerifierKey>>) -> Result<FsckRe
 }
 
 /// The engine's own check of its pages and indexes.
-fn check_engine(conn: &Connection, problems: &mut Problems) -> Result<(), OpenError> {
+fn check_engine(conn: &Connection, problems: &mut Problems) -> Result<(), StoreError> {
     let mut statement = conn.prepare("PRAGMA integrity_check(100)")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -159,7 +163,7 @@ impl LogCheck<'_> {
     fn run(mut self, beside: Option<&SignedCheckpoint>) -> Result<LogReport, OpenError> {
         let vkey = self.key.to_string();
         let head = logs::head(self.conn, self.log)?;
-        let stated = self.stated_roots(beside)?;
+        let stated = self.stated_roots(beside);
         let mut due = stated.iter().peekable();
         let mut tree = Tree::new();
         let mut nodes_expected = 0;
@@ -242,9 +246,10 @@ impl LogCheck<'_> {
     fn stated_roots(
         &mut self,
         beside: Option<&SignedCheckpoint>,
-    ) -> Result<Vec<(u64, Hash, &'static str)>, StoreError> {
+    ) -> Vec<(u64, Hash, &'static str)> {
         let mut stated = Vec::new();
-        for (size, text) in tables::checkpoints::all(self.conn, self.log)? {
+        let stored = tables::checkpoints::all(self.conn, self.log);
+        for (size, text) in self.problems.take(stored).unwrap_or_default() {
             match SignedCheckpoint::parse(&text) {
                 Ok(signed) if u64::try_from(size) == Ok(signed.claimed().size()) => {
                     self.state(&signed, "the database", &mut stated);
@@ -259,7 +264,7 @@ impl LogCheck<'_> {
             self.state(signed, "`checkpoints.latest`", &mut stated);
         }
         stated.sort_by_key(|(size, ..)| *size);
-        Ok(stated)
+        stated
     }
 
     fn state(

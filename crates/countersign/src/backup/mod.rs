@@ -15,7 +15,7 @@ mod salvage;
 mod take;
 
 pub use error::BackupError;
-pub use known::Known;
+pub use known::{HeldAgainst, Known};
 pub use manifest::{FileMark, LogMark, MANIFEST, Manifest};
 pub use restore::{Restored, Restoring, restore};
 pub use salvage::{Salvaged, SalvagedLog, Salvaging, salvage};

@@ -3,7 +3,7 @@
 //! is put in place; nothing is overwritten.
 
 use super::files::{self, KEYS, OTHER_SECRETS, PLAIN, SMALL_BYTES_MAX, Staging};
-use super::{BackupError, FileMark, Known, LogMark, MANIFEST, Manifest, Progress};
+use super::{BackupError, FileMark, HeldAgainst, Known, LogMark, MANIFEST, Manifest, Progress};
 use crate::ambient;
 use crate::deployment::{Config, DATABASE, Deployment, OPERATOR_TOKEN};
 use crate::evidence::StoreSource;
@@ -45,8 +45,8 @@ pub struct Restored {
     pub folded: u64,
     /// Changes whose signatures, quorums and order hold.
     pub changes: u64,
-    /// Checkpoints of others that the logs contain.
-    pub checkpoints_held: usize,
+    /// What others had seen, all of which the logs contain.
+    pub held_against: Vec<HeldAgainst>,
     /// Witnesses that have seen no more than there is.
     pub witnesses_asked: usize,
     /// True when a new operator's token was made, because the backup had none.
@@ -71,11 +71,11 @@ pub fn restore(
         let text = format!("{}\n", hex::encode(token));
         files::create(&staging.path.join(OPERATOR_TOKEN), text.as_bytes())?;
     }
-    let witnesses_asked = open(restoring, &manifest, &staging.path)?;
+    let (held_against, witnesses_asked) = open(restoring, &manifest, &staging.path)?;
     let mut restored = check(&staging.path, manifest, progress)?;
     restored.new_operator_token = new_operator_token;
     restored.witnesses_asked = witnesses_asked;
-    restored.checkpoints_held = restoring.known.len();
+    restored.held_against = held_against;
     staging.put_in_place()?;
     Ok(restored)
 }
@@ -132,7 +132,9 @@ fn copy_all(
         let from = [keys.join(name), keys.join(short)];
         let from = from.iter().find(|path| path.is_file());
         let from = from.ok_or(BackupError::NoKeys)?;
-        files::copy(from, &to.join(name), SMALL_BYTES_MAX, &mut |_, _| {})?;
+        // Links are followed here: this directory was named by whoever restores.
+        let from = from.canonicalize().map_err(BackupError::file(from))?;
+        files::copy(&from, &to.join(name), SMALL_BYTES_MAX, &mut |_, _| {})?;
     }
     Ok(())
 }
@@ -169,7 +171,11 @@ fn compare(name: &str, expected: &FileMark, found: &FileMark) -> Result<(), Back
 
 /// Opens it as a server does, which holds the logs against their own signed checkpoints and signs
 /// the heads, and holds them against what others have seen.
-fn open(restoring: &Restoring<'_>, manifest: &Manifest, dir: &Path) -> Result<usize, BackupError> {
+fn open(
+    restoring: &Restoring<'_>,
+    manifest: &Manifest,
+    dir: &Path,
+) -> Result<(Vec<HeldAgainst>, usize), BackupError> {
     let deployment = Deployment::open_alone(dir)?;
     let config = deployment.config();
     if config.genesis != manifest.genesis || config.deployment != manifest.deployment {
@@ -189,11 +195,12 @@ fn open(restoring: &Restoring<'_>, manifest: &Manifest, dir: &Path) -> Result<us
             .contains(log, &note)
             .map_err(|error| wrong(format!("has a checkpoint that the log denies: {error}")))?;
     }
-    restoring.known.check(store)?;
-    if !restoring.ask_witnesses {
-        return Ok(0);
-    }
-    ask_witnesses(config, store)
+    let held = restoring.known.check(store)?;
+    let witnesses = match restoring.ask_witnesses {
+        true => ask_witnesses(config, store)?,
+        false => 0,
+    };
+    Ok((held, witnesses))
 }
 
 /// Asks the witnesses of a deployment whether they have seen more of the log than there is. Gives
@@ -302,7 +309,7 @@ fn check(
         folded: verified.folded,
         changes: verified.changes,
         manifest,
-        checkpoints_held: 0,
+        held_against: Vec::new(),
         witnesses_asked: 0,
         new_operator_token: false,
     })

@@ -81,6 +81,11 @@ pub fn salvage(
     let keys = Deployment::log_keys(salvaging.dir)?;
     let wreck = Wreck::open(&salvaging.dir.join(DATABASE));
     let signed = signed(salvaging, &keys, wreck.as_ref())?;
+    let seen = |log: Log| {
+        let origin = keys.get(log).origin().as_str();
+        let known = salvaging.known.map_or(0, |known| known.newest(origin));
+        known.max(newest(&signed, log))
+    };
     let staging = Staging::beside(salvaging.into)?;
     copy_small_files(salvaging.dir, &staging.path)?;
     let database = staging.path.join(DATABASE);
@@ -97,7 +102,7 @@ pub fn salvage(
             append_export(&mut recovery, log, export, keys.get(log))?;
         }
         *from_export.get_mut(log) = recovery.size(log);
-        let missing = append_readable(&mut recovery, log, wreck.as_ref(), &signed, progress)?;
+        let missing = append_readable(&mut recovery, log, wreck.as_ref(), seen(log), progress)?;
         lost.extend(missing);
     }
     progress("blobs", 0, 1);
@@ -158,7 +163,7 @@ fn signed(
     wreck: Option<&Wreck>,
 ) -> Result<Vec<(Log, SignedCheckpoint)>, BackupError> {
     let mut signed = match salvaging.known {
-        Some(known) => known.by_origin(|log| keys.get(log).origin().as_str().to_owned())?,
+        Some(known) => known.signed(|log| keys.get(log).origin().as_str().to_owned())?,
         None => Vec::new(),
     };
     match latest_beside(&salvaging.dir.join(DATABASE)) {
@@ -224,13 +229,11 @@ fn append_readable(
     recovery: &mut Recovery,
     log: Log,
     wreck: Option<&Wreck>,
-    signed: &[(Log, SignedCheckpoint)],
+    seen: u64,
     progress: &mut Progress<'_>,
 ) -> Result<Option<String>, BackupError> {
     let entry = |index| wreck.and_then(|wreck| wreck.entry(log, index));
-    let expected = wreck
-        .map_or(0, |wreck| wreck.size(log))
-        .max(newest(signed, log));
+    let expected = wreck.map_or(0, |wreck| wreck.size(log)).max(seen);
     while let Some(bytes) = entry(recovery.size(log)) {
         recovery.append(log, &bytes)?;
         let size = recovery.size(log);

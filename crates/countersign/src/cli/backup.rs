@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Arguments of `backup`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Without --with-keys, the backup cannot sign anything; keep one copy of the keys apart from it, they never change.\nIt holds names and rationales of people either way: nobody but you should read it."
+    after_help = "Without --with-keys, the backup cannot sign anything; keep one copy of the keys apart from it, they never change.\nIt holds names and rationales of people either way: nobody but you should read it.\nOne that is killed half-way leaves a folder `.NAME.making-…` beside, which is no backup: remove it."
 )]
 pub struct BackupArguments {
     /// The directory to make
@@ -22,12 +22,13 @@ pub struct BackupArguments {
 /// Arguments of `restore`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Restores into the directory named with --dir, which must be absent or empty.\n\nAn older backup lacks what was logged after it. Going on from there forks the log: hosts, auditors and witnesses that saw more refuse it for good. So name the newest signed checkpoint that anybody has (from a host, an export, a witness, or /api/v1/log/authorizations/checkpoint of the old server), or say `none` when nobody has any. Stop the old server for good before the restored one starts."
+    after_help = "Restores into the directory named with --dir, which must be absent or empty.\n\nAn older backup lacks what was logged after it. Going on from there forks the log: hosts, auditors and witnesses that saw more refuse it for good. So name the newest checkpoint that anybody has (`authorizations/checkpoint` of an export, /api/v1/log/authorizations/checkpoint of the old server, `seen.json` in the state directory of a host, the `.head` file of a witness), or say `none` when nobody has any. Stop the old server for good before the restored one starts."
 )]
 pub struct RestoreArguments {
     /// The backup
     from: PathBuf,
-    /// The newest signed checkpoint known elsewhere, once for each log or holder; or `none`
+    /// The newest checkpoint known elsewhere: of an export or the old server, a host's `seen.json`, a
+    /// witness's `.head`; once for each holder, or `none`
     #[arg(long, required = true, value_name = "FILE|none")]
     latest_checkpoint: Vec<PathBuf>,
     /// Where `keys/` is, when the backup has none
@@ -124,11 +125,20 @@ fn summary(context: &Context, restored: &Restored) -> String {
             restored.folded,
             restored.changes
         ),
-        format!(
-            "held against {} checkpoints and {} witnesses",
-            restored.checkpoints_held, restored.witnesses_asked
-        ),
     ];
+    lines.extend(restored.held_against.iter().map(|held| {
+        format!(
+            "contains what `{}` has seen: {} entries of the {} log, root {}",
+            held.file.display(),
+            held.size,
+            held.log,
+            held.root
+        )
+    }));
+    lines.push(format!(
+        "{} witnesses have seen no more than there is",
+        restored.witnesses_asked
+    ));
     if restored.new_operator_token {
         lines.push("the operator's token is a new one".to_owned());
     }

@@ -125,16 +125,23 @@ fn legible(bytes: &[u8]) -> Value {
     }
 }
 
-fn fsck(context: &Context, rebuild: bool, apply: bool) -> Result<ExitCode, Failure> {
-    // Whose signatures count stands in the roster, which the log's own chain proves.
+/// Whose signatures count stands in the roster, which the log's own chain proves.
+fn keys_of_roster(context: &Context) -> Result<PerLog<VerifierKey>, Failure> {
     let (_, gate) = Deployment::open_read_only(context.dir())?;
     let world = gate.world().map_err(undecided)?;
     let key = |text: &str| VerifierKey::parse(text).map_err(undecided);
-    let trusted = PerLog {
+    Ok(PerLog {
         recommendations: key(&world.roster.gate.recommendations)?,
         authorizations: key(&world.roster.gate.authorizations)?,
+    })
+}
+
+fn fsck(context: &Context, rebuild: bool, apply: bool) -> Result<ExitCode, Failure> {
+    // A database that is too damaged for that is held against the keys of its directory.
+    let trusted = match keys_of_roster(context) {
+        Ok(trusted) => trusted,
+        Err(failure) => Deployment::log_keys(context.dir()).map_err(|_| failure)?,
     };
-    drop(gate);
     let database = context.dir().join(DATABASE);
     let report = countersign_store::fsck(&database, Some(&trusted)).map_err(undecided)?;
     let mut sound = report.is_sound();

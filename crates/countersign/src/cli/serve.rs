@@ -1,9 +1,11 @@
 //! `countersign serve`: runs the server until it is told to stop.
 
 use super::{Context, Failure};
+use crate::backup::Known;
 use crate::deployment::{DATABASE, Deployment};
 use crate::serve::{Reach, Server, wait_for_signal};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// A database of this size is said to take a while.
 const LONG_BYTES: u64 = 256 * 1024 * 1024;
@@ -17,11 +19,17 @@ pub struct ServeArguments {
     /// Let other machines reach it; TLS is up to a proxy in front, which should pass on `/api/` alone
     #[arg(long)]
     allow_remote: bool,
+    /// Do not start unless the logs contain this checkpoint, as for `restore`: after the data
+    /// directory was put back by other means than that
+    #[arg(long, value_name = "FILE")]
+    latest_checkpoint: Vec<PathBuf>,
 }
 
 pub(super) fn run(context: &Context, arguments: &ServeArguments) -> Result<(), Failure> {
     say_what_takes_long(context);
+    let known = Known::read(&arguments.latest_checkpoint)?;
     let deployment = Deployment::open(context.dir())?;
+    known.check(deployment.gate().store())?;
     let reach = Reach {
         listen: arguments.listen.unwrap_or(deployment.config().listen),
         allow_remote: arguments.allow_remote,

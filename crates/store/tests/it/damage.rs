@@ -60,7 +60,7 @@ fn a_page_overwritten_anywhere_is_refused_or_changed_nothing() {
     let whole = fs::read(&path).unwrap();
     let pages = whole.len() / PAGE;
     assert!(pages > 500, "{pages} pages");
-    let (mut refused, mut harmless) = (0, Vec::new());
+    let (mut refused, mut harmless, mut unreadable) = (0, Vec::new(), Vec::new());
     for (turn, page) in (0..pages).step_by(3).enumerate() {
         let how = turn % 3;
         let bytes = overwritten(&whole, page * PAGE, how);
@@ -77,6 +77,11 @@ fn a_page_overwritten_anywhere_is_refused_or_changed_nothing() {
                 );
                 assert!(said.contains("restore the newest backup"), "{said}");
                 refused += 1;
+                match fsck(&path, None) {
+                    Ok(report) => assert!(!report.is_sound(), "page {page}, {how}"),
+                    // The list of tables, or of logs, is broken.
+                    Err(_) => unreadable.push(page),
+                }
             }
             Ok(store) => {
                 drop(store);
@@ -103,6 +108,7 @@ fn a_page_overwritten_anywhere_is_refused_or_changed_nothing() {
         harmless.len() * 5 < refused,
         "{refused} refused, not {harmless:?}"
     );
+    assert!(unreadable.len() < 10, "{unreadable:?}");
     fs::write(&path, &whole).unwrap();
     assert!(try_open(folder.path()).is_ok());
 }

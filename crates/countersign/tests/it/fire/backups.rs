@@ -9,6 +9,7 @@ use crate::app::request;
 use crate::program::{Ran, command, countersign};
 use countersign::deployment::{Deployment, WitnessAddress};
 use countersign::witness::WitnessDir;
+use countersign_domain::Digest;
 use countersign_domain::entry::{Event, LogEntry};
 use countersign_ledger::{Checkpoint, LogSigner, Origin, Tree};
 use countersign_store::{Log, StoreError};
@@ -184,7 +185,11 @@ fn a_backup_under_load_holds_all_that_was_acknowledged_before_it() {
         &["--latest-checkpoint", earlier.to_str().unwrap()],
     );
     let report = done.done().json();
-    assert_eq!(report["checkpoints_held"], 1);
+    let held = &report["held_against"][0];
+    assert_eq!(
+        (&held["log"], &held["signed"]),
+        (&json!("authorizations"), &json!(true))
+    );
     assert_eq!(report["manifest"]["keys"], true);
     assert_eq!(
         report["folded"],
@@ -307,7 +312,7 @@ fn a_manifest_that_lies_or_leads_elsewhere_is_refused() {
     bytes[page..page + 4096].fill(0x5a);
     std::fs::write(&database, &bytes).unwrap();
     kept.change_manifest(|manifest| {
-        let digest = countersign_domain::Digest::of(&bytes);
+        let digest = Digest::of(&bytes);
         manifest["files"]["countersign.db"]["sha256"] = json!(digest);
     });
     kept.refused(&NONE, "damaged");
@@ -371,6 +376,57 @@ fn a_checkpoint_of_others_is_held_against_the_backup() {
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("forked"), "{}", ran.stderr);
     assert!(!again.exists());
+}
+
+#[test]
+fn what_a_host_keeps_of_the_log_is_held_against_a_backup_and_a_start() {
+    let kept = Kept::new();
+    let server = serve(&kept.dir).unwrap();
+    let before = checkpoint_of(&server.url, Log::Authorizations);
+    authorize(&kept.crew, &server, 0).unwrap();
+    let after = checkpoint_of(&server.url, Log::Authorizations);
+    server.kill();
+    // As hosts keep it: without a signature, in a file with other things.
+    let file = kept.dir.join("seen.json");
+    let named = ["--latest-checkpoint", file.to_str().unwrap()];
+    let host_keeps = |note: &str, root: Option<Digest>| {
+        let note = countersign_ledger::SignedCheckpoint::parse(note).unwrap();
+        let claimed = note.claimed();
+        let root = root.unwrap_or(Digest::from_bytes(*claimed.root().as_bytes()));
+        let checkpoint =
+            json!({"origin": claimed.origin().as_str(), "size": claimed.size(), "root": root});
+        let kept = json!({"roster": [], "checkpoint": checkpoint, "halt_epoch": 0});
+        std::fs::write(&file, kept.to_string()).unwrap();
+    };
+    host_keeps(&after, None);
+    kept.refused(&named, "are missing");
+    host_keeps(&before, Some(Digest::of(b"another log")));
+    kept.refused(&named, "forked");
+    std::fs::write(
+        &file,
+        r#"{"roster": [], "checkpoint": null, "halt_epoch": 0}"#,
+    )
+    .unwrap();
+    kept.refused(&named, "expected a signed checkpoint");
+    host_keeps(&before, None);
+    let done = restore(&kept.backup, &kept.restored(), &named)
+        .done()
+        .json();
+    assert_eq!(done["held_against"][0]["signed"], false);
+
+    // A folder that was put back by other means agrees with itself; the host's file does not.
+    host_keeps(&after, None);
+    let arguments = ["serve", "--listen", "127.0.0.1:0", named[0], named[1]];
+    let behind = countersign(&kept.restored(), &arguments);
+    assert_eq!(behind.code, 1);
+    assert!(behind.stderr.contains("are missing"), "{}", behind.stderr);
+    let export = kept.dir.join("export");
+    let export = ["log", "export", export.to_str().unwrap()];
+    drop(Deployment::open(&kept.dir).unwrap());
+    countersign(&kept.dir, &export).done();
+    let refused = countersign(&kept.restored(), &export);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("beyond"), "{}", refused.stderr);
 }
 
 fn origin(dir: &Path) -> String {
@@ -586,4 +642,17 @@ fn a_witness_that_has_seen_more_is_heard_when_a_backup_is_restored() {
         &[&NONE[..], &["--without-witnesses"]].concat(),
     )
     .done();
+
+    // Its folder says the same without it.
+    let heads = files(&folder.path().join("witness"));
+    let head = heads
+        .iter()
+        .find(|path| path.extension().is_some_and(|name| name == "head"));
+    let head = head.unwrap().to_str().unwrap();
+    let named = ["--without-witnesses", "--latest-checkpoint", head];
+    let third = folder.path().join("third");
+    let behind = restore(&older, &third, &named);
+    assert_eq!(behind.code, 1);
+    assert!(behind.stderr.contains("are missing"), "{}", behind.stderr);
+    restore(&newer, &third, &named).done();
 }

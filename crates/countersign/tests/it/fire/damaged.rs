@@ -152,7 +152,7 @@ fn a_database_with_broken_pages_is_refused_with_the_remedy() {
     server.kill();
     let whole = settled(&dir);
     let pages = whole.len() / PAGE;
-    let mut refused = 0;
+    let (mut refused, mut listed) = (0, 0);
     // The head, and places all over the file: tables, indexes, long values.
     let places = (0..16).map(|part| part * pages / 16);
     for page in places {
@@ -162,6 +162,16 @@ fn a_database_with_broken_pages_is_refused_with_the_remedy() {
         match serve(&dir) {
             Err(said) => {
                 assert!(said.contains("damaged"), "page {page}: {said}");
+                assert!(said.contains("countersign restore"), "{said}");
+                assert!(said.contains("log fsck --rebuild --into"), "{said}");
+                // What is wrong is listed all the same, unless the list of tables is broken.
+                let fsck = countersign(&dir, &["log", "fsck", "--json"]);
+                if fsck.code == 1 {
+                    assert_eq!(fsck.json()["sound"], false, "page {page}");
+                    listed += 1;
+                } else {
+                    assert!(fsck.stderr.contains("damaged"), "{}", fsck.stderr);
+                }
                 assert!(said.contains("restore the newest backup"), "{said}");
                 refused += 1;
             }
@@ -180,7 +190,7 @@ fn a_database_with_broken_pages_is_refused_with_the_remedy() {
             std::fs::remove_file(path).unwrap();
         }
     }
-    assert!(refused >= 14, "{refused}");
+    assert!(refused >= 14 && listed >= 10, "{refused}, {listed}");
     std::fs::write(dir.join(DATABASE), whole).unwrap();
     let server = serve(&dir).unwrap();
     authorize(&crew, &server, 20).unwrap();
