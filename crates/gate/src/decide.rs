@@ -4,7 +4,7 @@
 
 use crate::Frame;
 use crate::error::GateError;
-use crate::gather::{self, Gathered, Inputs};
+use crate::gather::{self, Gathered, Inputs, Plans, bound};
 use crate::propose::load_change;
 use crate::state::{self, ChangeRecord, ExecutionRecord};
 use crate::world::World;
@@ -27,21 +27,21 @@ pub struct DecisionPreview {
     pub decision: Decision,
 }
 
-/// Checks a plan that a host has signed; the plan and the JWS that goes into the log.
+/// Checks a plan that a host has signed.
 pub(crate) fn verified_plan(
     world: &World,
     jws: &str,
     proposal: &Verified<Proposal>,
     now: Timestamp,
-) -> Result<(PreparedPlan, String), GateError> {
-    let plan = countersign_verify::plan::verify(jws, &world.roster, proposal)?.into_inner();
+) -> Result<Verified<PreparedPlan>, GateError> {
+    let plan = countersign_verify::plan::verify(jws, &world.roster, proposal)?;
     if plan.expires_at <= now {
         return Err(GateError::invalid(
             "expires_at",
             "the plan has expired; prepare again",
         ));
     }
-    Ok((plan, jws.to_owned()))
+    Ok(plan)
 }
 
 /// Decides a change when the last host has answered. The state it is in afterwards.
@@ -74,7 +74,7 @@ pub(crate) fn decide_prepared(
     proposal: &Proposal,
     gathered: Option<Gathered>,
 ) -> Result<ChangeState, GateError> {
-    let plans = plans_of(executions);
+    let plans = bound(taking_part(executions));
     if plans.is_empty() {
         let why = executions
             .iter()
@@ -88,30 +88,26 @@ pub(crate) fn decide_prepared(
         frame.append(tx, closed)?;
         return Ok(load_change(tx, &record.id)?.state);
     }
-    let inputs = Inputs {
-        change: &record.id,
-        agent: &record.agent,
-        owner: &record.owner,
-        proposal,
-        proposal_digest: &record.proposal,
-        plans,
-    };
     let gathered = match gathered {
-        Some(gathered) if gathered.still_holds(tx, &inputs)? => gathered,
-        Some(_) | None => gather::gather(tx, world, &inputs, frame.at)?,
+        Some(gathered) if gathered.still_holds(tx, &plans)? => gathered,
+        Some(_) | None => {
+            let plans = Plans::read(tx, taking_part(executions))?;
+            let inputs = Inputs::of(record, proposal, &plans);
+            gather::gather(tx, world, &inputs, frame.at)?
+        }
     };
     let (decision, facts) = evaluate(tx, world, frame, gathered.facts.clone())?;
     record_decision(tx, world, frame, record, &gathered, decision, &facts)?;
     Ok(load_change(tx, &record.id)?.state)
 }
 
-/// The plans of the hosts that take part.
-pub(crate) fn plans_of(executions: &[ExecutionRecord]) -> Vec<&PreparedPlan> {
+/// The hosts that take part.
+pub(crate) fn taking_part(
+    executions: &[ExecutionRecord],
+) -> impl Iterator<Item = &ExecutionRecord> {
     executions
         .iter()
         .filter(|execution| !execution.state.is_final())
-        .filter_map(|execution| execution.plan.as_ref())
-        .collect()
 }
 
 /// Evaluates the policy with the reservations of this very transaction, and keeps the facts that it

@@ -1,7 +1,7 @@
 //! Turns claims into facts: gathers, on one consistent view, everything a decision rests on.
 
 use crate::error::GateError;
-use crate::state::{self, HostRecord, PendingRecord, StoredIntel};
+use crate::state::{self, ChangeRecord, ExecutionRecord, HostRecord, PendingRecord, StoredIntel};
 use crate::world::{self, EpochRecord, World};
 use countersign_domain::asset::Asset;
 use countersign_domain::entry::change_digest;
@@ -12,14 +12,13 @@ use countersign_domain::id::{AccountId, ClusterId};
 use countersign_domain::lease::HostPlan;
 use countersign_domain::observation::{Observation, PendingUpgrade};
 use countersign_domain::{
-    AgentId, ChangeId, CveId, Digest, Environment, HostId, PersonId, PreparedPlan, Proposal,
-    Timestamp, canonical,
+    AgentId, ChangeId, CveId, Digest, Environment, PersonId, PreparedPlan, Proposal, Timestamp,
 };
 use countersign_facts::contradiction::{Against, contradictions};
 use countersign_facts::feed::{Feeds, Intel};
 use countersign_facts::observed::{self, Observed, PlanFacts};
 use countersign_facts::vulnerability::{IntelRow, Question, vulnerability};
-use countersign_store::{Read, ReservationQuery, StoreError, TransitionOutcome};
+use countersign_store::{Healthy, Read, ReservationQuery, StoreError, TransitionOutcome};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How far back rollbacks and healthy runs count, in seconds.
@@ -32,7 +31,76 @@ pub(crate) struct Inputs<'a> {
     pub(crate) owner: &'a PersonId,
     pub(crate) proposal: &'a Proposal,
     pub(crate) proposal_digest: &'a Digest,
-    pub(crate) plans: Vec<&'a PreparedPlan>,
+    pub(crate) plans: &'a Plans,
+}
+
+impl<'a> Inputs<'a> {
+    /// Those of a change that is on record.
+    pub(crate) const fn of(
+        record: &'a ChangeRecord,
+        proposal: &'a Proposal,
+        plans: &'a Plans,
+    ) -> Self {
+        Self {
+            change: &record.id,
+            agent: &record.agent,
+            owner: &record.owner,
+            proposal,
+            proposal_digest: &record.proposal,
+            plans,
+        }
+    }
+}
+
+/// The plans of a change, and what binds them, in the order of their hosts.
+pub(crate) struct Plans {
+    whole: Vec<PreparedPlan>,
+    bound: Vec<HostPlan>,
+}
+
+impl Plans {
+    /// Plans with their digests.
+    pub(crate) fn new(plans: impl IntoIterator<Item = (PreparedPlan, Digest)>) -> Self {
+        let (whole, mut bound): (Vec<_>, Vec<_>) = plans
+            .into_iter()
+            .map(|(plan, digest)| {
+                let host = plan.host.clone();
+                (plan, HostPlan { host, plan: digest })
+            })
+            .unzip();
+        bound.sort();
+        Self { whole, bound }
+    }
+
+    /// The plans of these executions, from the log.
+    pub(crate) fn read<'a>(
+        store: &dyn Read,
+        executions: impl IntoIterator<Item = &'a ExecutionRecord>,
+    ) -> Result<Self, StoreError> {
+        let mut plans = Vec::new();
+        for execution in executions {
+            let digest = execution.plan.as_ref().map(|plan| plan.digest);
+            plans.extend(state::plan(store, execution)?.zip(digest));
+        }
+        Ok(Self::new(plans))
+    }
+}
+
+/// What binds the plans of these executions.
+pub(crate) fn bound<'a>(
+    executions: impl IntoIterator<Item = &'a ExecutionRecord>,
+) -> Vec<HostPlan> {
+    let mut bound: Vec<HostPlan> = executions
+        .into_iter()
+        .filter_map(|execution| {
+            Some(HostPlan {
+                host: execution.host.clone(),
+                plan: execution.plan.as_ref()?.digest,
+            })
+        })
+        .collect();
+    bound.sort();
+    bound
 }
 
 /// Facts, what they were gathered on, and the digest that binds the change.
@@ -48,10 +116,10 @@ impl Gathered {
     pub(crate) fn still_holds(
         &self,
         store: &dyn Read,
-        inputs: &Inputs<'_>,
+        plans: &[HostPlan],
     ) -> Result<bool, GateError> {
         let epoch = state::load::<EpochRecord>(store, "current")?;
-        Ok(epoch == Some(self.epoch) && self.plans == host_plans(inputs)?)
+        Ok(epoch == Some(self.epoch) && self.plans == plans)
     }
 }
 
@@ -65,9 +133,9 @@ pub(crate) fn gather(
     let policy = world.policy()?;
     let settings = policy.policy.settings();
     let missing = || GateError::Conflict("a plan without steps cannot be decided".into());
-    let plan_facts = PlanFacts::of(&inputs.plans, &policy.patterns).ok_or_else(missing)?;
-    let assets = inputs
-        .plans
+    let plans: Vec<&PreparedPlan> = inputs.plans.whole.iter().collect();
+    let plan_facts = PlanFacts::of(&plans, &policy.patterns).ok_or_else(missing)?;
+    let assets = plans
         .iter()
         .map(|plan| world::asset(store, &plan.host))
         .collect::<Result<Vec<_>, _>>()?;
@@ -101,17 +169,18 @@ pub(crate) fn gather(
             assets: &assets,
             vulnerability: &vulnerability,
             cves: &cves,
-            plans: &inputs.plans,
+            plans: &plans,
             plan_facts: Some(&plan_facts),
         },
     );
     let times = observations
         .iter()
         .map(|(observation, _)| observation.observed_at)
-        .chain(inputs.plans.iter().map(|plan| plan.prepared_at));
-    let plans = host_plans(inputs)?;
+        .chain(plans.iter().map(|plan| plan.prepared_at));
     let transitions = requested_transitions(inputs);
-    let outcomes = store.outcomes(&transitions, now.plus_seconds(-OUTCOMES_SECONDS))?;
+    let since = now.plus_seconds(-OUTCOMES_SECONDS);
+    let failures = store.failures(&transitions, since)?;
+    let healthy = store.healthy(&transitions, &lower_environments(&assets), since)?;
     let mut facts = DecisionFacts {
         change: inputs.change.clone(),
         at: now,
@@ -123,9 +192,9 @@ pub(crate) fn gather(
         blast: blast(&assets),
         rollback: plan_facts.rollback_facts(
             inputs.proposal.rollback,
-            rollbacks_in_similar(&outcomes, &assets),
+            rollbacks_in_similar(&failures, &assets),
         ),
-        lower: lower(&outcomes, transitions.len(), &assets, now),
+        lower: lower(healthy, now),
         scopes: scopes(assets),
         vulnerability,
         reservations: Reservations::default(),
@@ -141,13 +210,17 @@ pub(crate) fn gather(
         trial: world.roster.trial,
     };
     // Where a target was never observed, no plan makes up for it.
-    if observations.len() < inputs.plans.len() {
+    if observations.len() < plans.len() {
         facts.evidence_age_seconds = u32::MAX;
     }
     Ok(Gathered {
-        change_digest: change_digest(inputs.proposal_digest, &inputs.proposal.waves, &plans)?,
+        change_digest: change_digest(
+            inputs.proposal_digest,
+            &inputs.proposal.waves,
+            &inputs.plans.bound,
+        )?,
         facts,
-        plans,
+        plans: inputs.plans.bound.clone(),
         epoch: world.epoch,
     })
 }
@@ -172,21 +245,6 @@ pub(crate) fn reservations(
     })
 }
 
-fn host_plans(inputs: &Inputs<'_>) -> Result<Vec<HostPlan>, GateError> {
-    let mut plans = inputs
-        .plans
-        .iter()
-        .map(|plan| {
-            Ok(HostPlan {
-                host: plan.host.clone(),
-                plan: canonical::digest(plan)?,
-            })
-        })
-        .collect::<Result<Vec<_>, GateError>>()?;
-    plans.sort();
-    Ok(plans)
-}
-
 /// Each target's last observation, with the packages that are asked for only, and the digest of
 /// what the host signed.
 fn observations(
@@ -195,7 +253,7 @@ fn observations(
     inputs: &Inputs<'_>,
 ) -> Result<Vec<(Observation, Digest)>, StoreError> {
     let mut observations = Vec::new();
-    for plan in &inputs.plans {
+    for plan in &inputs.plans.whole {
         let Some(host) = state::load::<HostRecord>(store, plan.host.as_str())? else {
             continue;
         };
@@ -341,6 +399,7 @@ fn blast(assets: &[Asset]) -> BlastRadius {
 fn requested_transitions(inputs: &Inputs<'_>) -> Vec<String> {
     let transitions: BTreeSet<String> = inputs
         .plans
+        .whole
         .iter()
         .flat_map(|plan| &plan.steps)
         .filter(|step| step.requested)
@@ -350,52 +409,35 @@ fn requested_transitions(inputs: &Inputs<'_>) -> Vec<String> {
 }
 
 /// Rollbacks and failures of the same transition on hosts of the same environment and tier.
-fn rollbacks_in_similar(outcomes: &[TransitionOutcome], assets: &[Asset]) -> u32 {
+fn rollbacks_in_similar(failures: &[TransitionOutcome], assets: &[Asset]) -> u32 {
     let similar: BTreeSet<(Environment, u8)> = assets
         .iter()
         .map(|asset| (asset.environment, asset.tier.number()))
         .collect();
-    let failed: BTreeSet<_> = outcomes
+    let failed: BTreeSet<_> = failures
         .iter()
-        .filter(|outcome| {
-            !outcome.succeeded && similar.contains(&(outcome.environment, outcome.tier))
-        })
-        .map(|outcome| (&outcome.change, &outcome.host))
+        .filter(|failure| similar.contains(&(failure.environment, failure.tier)))
+        .map(|failure| (&failure.change, &failure.host))
         .collect();
     u32::try_from(failed.len()).unwrap_or(u32::MAX)
 }
 
-/// Hosts in lower environments where it succeeded last, and since when.
-fn lower(
-    outcomes: &[TransitionOutcome],
-    transitions: usize,
-    assets: &[Asset],
-    now: Timestamp,
-) -> LowerFacts {
+/// The environments below those of the targets.
+fn lower_environments(assets: &[Asset]) -> Vec<Environment> {
     let lower: BTreeSet<Environment> = assets
         .iter()
         .flat_map(|asset| asset.environment.lower().iter().copied())
         .collect();
-    // Newest first: the first one seen of a host and transition stands.
-    let mut last: BTreeMap<&HostId, BTreeMap<&str, &TransitionOutcome>> = BTreeMap::new();
-    for outcome in outcomes
-        .iter()
-        .filter(|outcome| lower.contains(&outcome.environment))
-    {
-        let of_host = last.entry(&outcome.host).or_default();
-        of_host.entry(&outcome.transition).or_insert(outcome);
-    }
-    // Healthy is a host where every transition that is asked for here succeeded.
-    let healthy: Vec<_> = last
-        .values()
-        .filter(|of_host| of_host.len() == transitions)
-        .filter(|of_host| of_host.values().all(|outcome| outcome.succeeded))
-        .filter_map(|of_host| of_host.values().map(|outcome| outcome.at).max())
-        .collect();
-    let first = healthy.iter().copied().min();
-    let hours = first.map_or(0, |first| now.seconds_since(first).max(0) / 3600);
+    lower.into_iter().collect()
+}
+
+/// Hosts in lower environments where all that is asked for succeeded last, and since when.
+fn lower(healthy: Healthy, now: Timestamp) -> LowerFacts {
+    let hours = healthy
+        .first
+        .map_or(0, |first| now.seconds_since(first).max(0) / 3600);
     LowerFacts {
-        healthy_hosts: u32::try_from(healthy.len()).unwrap_or(u32::MAX),
+        healthy_hosts: healthy.hosts,
         healthy_hours: u32::try_from(hours).unwrap_or(u32::MAX),
     }
 }

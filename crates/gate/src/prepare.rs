@@ -2,11 +2,14 @@
 
 use crate::decide;
 use crate::error::GateError;
+use crate::gather::{self, Gathered, Inputs, Plans};
 use crate::propose::{load_change, proposal_jws};
 use crate::state::{self, ExecutionRecord};
 use crate::{Frame, Gate, World};
 use countersign_domain::entry::Event;
-use countersign_domain::{ChangeId, ChangeState, ExecutionState, HostId, Proposal, Timestamp};
+use countersign_domain::{
+    ChangeId, ChangeState, ExecutionState, HostId, PreparedPlan, Proposal, Timestamp,
+};
 use countersign_verify::Verified;
 use std::sync::Arc;
 
@@ -34,7 +37,7 @@ impl Gate {
         now: Timestamp,
     ) -> Result<ChangeState, GateError> {
         let (world, proposal) = self.change_with_proposal(change)?;
-        let (verified, jws) = decide::verified_plan(&world, &plan, &proposal, now)?;
+        let verified = decide::verified_plan(&world, &plan, &proposal, now)?;
         if verified.host != *host {
             return Err(GateError::Forbidden(format!(
                 "the plan is of host `{}`",
@@ -43,11 +46,14 @@ impl Gate {
         }
         let frame = Frame::new(&world, now);
         let change = change.clone();
+        let gathered = self.gather_for_last(&world, &change, &proposal, &verified, now)?;
         self.submit(&Arc::clone(&world), move |tx| {
             let record = load_change(tx, &change)?;
             let execution = load_execution(tx, &change, &verified.host)?;
-            let digest = countersign_domain::canonical::digest(&verified)?;
-            if execution.plan_digest == Some(digest) {
+            if execution
+                .plan
+                .is_some_and(|plan| plan.digest == *verified.digest())
+            {
                 return Ok(record.state);
             }
             if record.state != ChangeState::Preparing || execution.state != ExecutionState::Waiting
@@ -63,12 +69,42 @@ impl Gate {
                 Event::Prepared {
                     change: change.clone(),
                     host: verified.host.clone(),
-                    plan: jws,
+                    plan,
                 },
             )?;
-            decide::when_prepared(tx, &world, &frame, &change, &proposal, None)
+            decide::when_prepared(tx, &world, &frame, &change, &proposal, gathered)
         })
         .await
+    }
+
+    /// The facts for a change whose last plan this is, gathered before the transaction.
+    fn gather_for_last(
+        &self,
+        world: &World,
+        change: &ChangeId,
+        proposal: &Verified<Proposal>,
+        plan: &Verified<PreparedPlan>,
+        now: Timestamp,
+    ) -> Result<Option<Gathered>, GateError> {
+        self.store.read(|view| {
+            let record = load_change(view, change)?;
+            let executions = state::executions(view, change)?;
+            let mut plans = Vec::new();
+            for execution in decide::taking_part(&executions) {
+                let digest = execution.plan.as_ref().map(|plan| plan.digest);
+                let known = match state::plan(view, execution)?.zip(digest) {
+                    _ if execution.host == plan.host => (PreparedPlan::clone(plan), *plan.digest()),
+                    Some(known) => known,
+                    None => return Ok(None),
+                };
+                plans.push(known);
+            }
+            if record.state != ChangeState::Preparing || plans.is_empty() {
+                return Ok(None);
+            }
+            let plans = Plans::new(plans);
+            gather::gather(view, world, &Inputs::of(&record, proposal, &plans), now).map(Some)
+        })
     }
 
     /// A host says that it cannot do it, and drops out of the change.

@@ -2,7 +2,7 @@
 
 use crate::decide;
 use crate::error::GateError;
-use crate::gather::{self, Gathered, Inputs};
+use crate::gather::{self, Gathered, Inputs, Plans};
 use crate::state::{self, ChangeRecord, RequestRecord};
 use crate::world::World;
 use crate::{Frame, Gate, keep_text};
@@ -13,6 +13,7 @@ use countersign_domain::{
     AgentId, ChangeId, ChangeState, Digest, PreparedPlan, Proposal, RequestId, Timestamp,
 };
 use countersign_store::{Log, Read, StoreError, Write};
+use countersign_verify::Verified;
 use countersign_verify::log::recommendations_origin;
 use std::sync::Arc;
 
@@ -102,7 +103,7 @@ impl Gate {
                     prepare_until: now.plus_seconds(PREPARE_SECONDS),
                 },
             )?;
-            for (plan, jws) in plans {
+            for (plan, jws) in plans.iter().zip(submission.plans) {
                 frame.append(
                     tx,
                     Event::Prepared {
@@ -130,7 +131,7 @@ impl Gate {
         agent: &AgentId,
         proposal: &Proposal,
         digest: &Digest,
-        plans: &[(PreparedPlan, String)],
+        plans: &[Verified<PreparedPlan>],
         now: Timestamp,
     ) -> Result<Option<Gathered>, GateError> {
         let (true, Some(entry)) = (
@@ -140,13 +141,16 @@ impl Gate {
             return Ok(None);
         };
         let change = ChangeId::from_proposal(digest);
+        let plans = plans
+            .iter()
+            .map(|plan| (PreparedPlan::clone(plan), *plan.digest()));
         let inputs = Inputs {
             change: &change,
             agent,
             owner: &entry.owner,
             proposal,
             proposal_digest: digest,
-            plans: plans.iter().map(|(plan, _)| plan).collect(),
+            plans: &Plans::new(plans),
         };
         self.store
             .read(|view| gather::gather(view, world, &inputs, now))

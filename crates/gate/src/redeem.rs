@@ -4,7 +4,7 @@
 mod minting;
 
 use crate::error::{GateError, Withheld};
-use crate::gather::{self, Gathered, Inputs};
+use crate::gather::{self, Gathered, Inputs, Plans};
 use crate::prepare::load_execution;
 use crate::propose::{load_change, load_proposal, proposal_jws};
 use crate::state::{self, ChangeRecord, ExecutionRecord};
@@ -138,12 +138,9 @@ impl Gate {
             let (_, proposal) = load_proposal(view, &record)?;
             let executions = state::executions(view, &record.id)?;
             let gathered = if issued(&execution).is_none() && record.authorization.is_some() {
-                Some(gather::gather(
-                    view,
-                    &world,
-                    &inputs(&record, &executions, &proposal),
-                    now,
-                )?)
+                let plans = Plans::read(view, decided_on(&record, &executions))?;
+                let inputs = Inputs::of(&record, &proposal, &plans);
+                Some(gather::gather(view, &world, &inputs, now)?)
             } else {
                 None
             };
@@ -310,29 +307,15 @@ fn may_issue(
     Ok(())
 }
 
-fn inputs<'a>(
+/// The executions that a change was decided on. Hosts that ran already stay in the facts: the digest
+/// binds them, and the blast radius is the change's, not the remainder's.
+fn decided_on<'a>(
     record: &'a ChangeRecord,
     executions: &'a [ExecutionRecord],
-    proposal: &'a Proposal,
-) -> Inputs<'a> {
-    // Hosts that ran already stay in the facts: the digest binds them, and the blast radius is the
-    // change's, not the remainder's.
-    let plans = record
-        .plans
-        .iter()
-        .filter_map(|bound| {
-            executions
-                .iter()
-                .find(|execution| execution.host == bound.host)
-        })
-        .filter_map(|execution| execution.plan.as_ref())
-        .collect();
-    Inputs {
-        change: &record.id,
-        agent: &record.agent,
-        owner: &record.owner,
-        proposal,
-        proposal_digest: &record.proposal,
-        plans,
-    }
+) -> impl Iterator<Item = &'a ExecutionRecord> {
+    record.plans.iter().filter_map(|bound| {
+        executions
+            .iter()
+            .find(|execution| execution.host == bound.host)
+    })
 }

@@ -3,7 +3,7 @@
 use crate::Gate;
 use crate::decide::{self, DecisionPreview};
 use crate::error::GateError;
-use crate::gather::{self, Inputs};
+use crate::gather::{self, Inputs, Plans};
 use crate::prepare::load_execution;
 use crate::propose::{load_change, load_proposal, proposal_jws};
 use crate::redeem::roster_changes;
@@ -343,20 +343,11 @@ impl Gate {
             let record = load_change(view, change)?;
             let (_, proposal) = load_proposal(view, &record)?;
             let executions = state::executions(view, change)?;
-            let inputs = Inputs {
-                change,
-                agent: &record.agent,
-                owner: &record.owner,
-                proposal: &proposal,
-                proposal_digest: &record.proposal,
-                plans: executions
-                    .iter()
-                    .filter_map(|execution| execution.plan.as_ref())
-                    .collect(),
-            };
-            if inputs.plans.is_empty() {
+            if executions.iter().all(|execution| execution.plan.is_none()) {
                 return Err(GateError::Conflict("no host has prepared it yet".into()));
             }
+            let plans = Plans::read(view, &executions)?;
+            let inputs = Inputs::of(&record, &proposal, &plans);
             decide::preview(view, world, &inputs, now)
         })
     }
@@ -392,7 +383,7 @@ fn add_work(
         (ChangeState::Authorized | ChangeState::Running, ExecutionState::Waiting) => {
             work.redeem.push(RedeemWork {
                 change: record.id.clone(),
-                plan: execution.plan_digest,
+                plan: execution.plan.as_ref().map(|plan| plan.digest),
                 until: record
                     .authorization
                     .as_ref()
@@ -415,10 +406,13 @@ fn add_work(
 
 fn change_view(view: &dyn Read, record: ChangeRecord) -> Result<ChangeView, GateError> {
     let executions = state::executions(view, &record.id)?;
+    let mut plans = Vec::new();
+    for execution in &executions {
+        plans.extend(state::plan(view, execution)?);
+    }
     let planned = |name: &PackageName| {
-        executions
+        plans
             .iter()
-            .filter_map(|execution| execution.plan.as_ref())
             .flat_map(|plan| &plan.steps)
             .find(|step| step.transition.name == *name)
             .and_then(|step| step.transition.old.clone())

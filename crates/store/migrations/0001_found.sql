@@ -120,7 +120,9 @@ CREATE TABLE outcomes (
     at          INTEGER NOT NULL,
     PRIMARY KEY (transition, change, host)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX outcomes_by_time ON outcomes (transition, at);
+-- A change asks where the same went wrong, and where in lower environments it went well.
+CREATE INDEX outcomes_failed ON outcomes (transition, at) WHERE NOT succeeded;
+CREATE INDEX outcomes_by_environment ON outcomes (transition, environment, at, host, succeeded);
 
 CREATE TABLE intel (
     cve  TEXT NOT NULL,

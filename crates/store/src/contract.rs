@@ -155,6 +155,15 @@ pub struct TransitionOutcome {
     pub at: Timestamp,
 }
 
+/// Hosts on which transitions succeeded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Healthy {
+    /// How many.
+    pub hosts: u32,
+    /// When the first of them had all its transitions.
+    pub first: Option<Timestamp>,
+}
+
 /// A row of intelligence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IntelRow {
@@ -233,12 +242,21 @@ pub trait Read {
         &self,
         query: &ReservationQuery<'_>,
     ) -> Result<countersign_domain::facts::Reservations, StoreError>;
-    /// Outcomes of these transitions since a time, newest first, at most 1,000.
-    fn outcomes(
+    /// Executions in which one of these transitions did not succeed since a time, newest first, at
+    /// most 1,000.
+    fn failures(
         &self,
         transitions: &[String],
         since: Timestamp,
     ) -> Result<Vec<TransitionOutcome>, StoreError>;
+    /// On how many hosts of these environments each of these transitions succeeded the last time it
+    /// was tried since a time. With no transition there are none.
+    fn healthy(
+        &self,
+        transitions: &[String],
+        environments: &[Environment],
+        since: Timestamp,
+    ) -> Result<Healthy, StoreError>;
     /// All rows for these CVE ids.
     fn intel(&self, cves: &[CveId]) -> Result<Vec<IntelRow>, StoreError>;
 }

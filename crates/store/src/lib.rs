@@ -47,7 +47,7 @@ mod write;
 mod writer;
 
 pub use contract::{
-    Appended, Blob, Document, DocumentQuery, Head, IntelRow, Log, Read, Reservation,
+    Appended, Blob, Document, DocumentQuery, Head, Healthy, IntelRow, Log, Read, Reservation,
     ReservationQuery, StoreError, TransitionOutcome, Write,
 };
 pub use copy::{Copied, copy};

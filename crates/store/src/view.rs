@@ -3,12 +3,12 @@
 use rusqlite::Connection;
 
 use crate::contract::{
-    Blob, Document, DocumentQuery, Head, IntelRow, Log, Read, ReservationQuery, StoreError,
-    TransitionOutcome,
+    Blob, Document, DocumentQuery, Head, Healthy, IntelRow, Log, Read, ReservationQuery,
+    StoreError, TransitionOutcome,
 };
 use crate::tables::{blobs, documents, entries, intel, logs, outcomes, reservations, trails};
 use countersign_domain::facts::Reservations;
-use countersign_domain::{ChangeId, CveId, Digest, Timestamp};
+use countersign_domain::{ChangeId, CveId, Digest, Environment, Timestamp};
 
 /// A consistent view: the caller holds a transaction on this connection.
 pub(crate) struct View<'a> {
@@ -56,12 +56,21 @@ impl Read for View<'_> {
         reservations::query(self.conn, query)
     }
 
-    fn outcomes(
+    fn failures(
         &self,
         transitions: &[String],
         since: Timestamp,
     ) -> Result<Vec<TransitionOutcome>, StoreError> {
-        outcomes::query(self.conn, transitions, since)
+        outcomes::failures(self.conn, transitions, since)
+    }
+
+    fn healthy(
+        &self,
+        transitions: &[String],
+        environments: &[Environment],
+        since: Timestamp,
+    ) -> Result<Healthy, StoreError> {
+        outcomes::healthy(self.conn, transitions, environments, since)
     }
 
     fn intel(&self, cves: &[CveId]) -> Result<Vec<IntelRow>, StoreError> {

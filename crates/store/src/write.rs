@@ -4,14 +4,14 @@ use rusqlite::Connection;
 
 use crate::buffered::Buffered;
 use crate::contract::{
-    Appended, Blob, Document, DocumentQuery, Head, IntelRow, Log, Read, Reservation,
+    Appended, Blob, Document, DocumentQuery, Head, Healthy, IntelRow, Log, Read, Reservation,
     ReservationQuery, StoreError, TransitionOutcome, Write,
 };
 use crate::per_log::PerLog;
 use crate::tables::{blobs, digest, entries, intel, nodes, outcomes, reservations, trails};
 use crate::view::View;
 use countersign_domain::facts::Reservations;
-use countersign_domain::{ChangeId, CveId, Digest, HostId, Timestamp};
+use countersign_domain::{ChangeId, CveId, Digest, Environment, HostId, Timestamp};
 use countersign_ledger::{ENTRY_BYTES_MAX, Tree, leaf_hash};
 
 /// The trees as they were before a job, where it appended.
@@ -226,12 +226,21 @@ impl Read for Job<'_> {
         self.view.reservations(query)
     }
 
-    fn outcomes(
+    fn failures(
         &self,
         transitions: &[String],
         since: Timestamp,
     ) -> Result<Vec<TransitionOutcome>, StoreError> {
-        self.view.outcomes(transitions, since)
+        self.view.failures(transitions, since)
+    }
+
+    fn healthy(
+        &self,
+        transitions: &[String],
+        environments: &[Environment],
+        since: Timestamp,
+    ) -> Result<Healthy, StoreError> {
+        self.view.healthy(transitions, environments, since)
     }
 
     fn intel(&self, cves: &[CveId]) -> Result<Vec<IntelRow>, StoreError> {

@@ -124,16 +124,16 @@ pub(super) async fn basis(
                         record.recommendation
                     ))
                 })?;
-            let plans = state::executions(view, &change)?
-                .into_iter()
-                .filter(|execution| {
-                    record
-                        .plans
-                        .iter()
-                        .any(|bound| bound.host == execution.host)
-                })
-                .filter_map(|execution| execution.plan)
-                .collect();
+            let mut plans = Vec::new();
+            for execution in state::executions(view, &change)? {
+                if record
+                    .plans
+                    .iter()
+                    .any(|bound| bound.host == execution.host)
+                {
+                    plans.extend(state::plan(view, &execution)?);
+                }
+            }
             let rationale = match &record.rationale {
                 Some(digest) => view.blob(digest)?,
                 None => None,

@@ -3,8 +3,8 @@
 use super::deployment::spend;
 use super::{FoldError, required};
 use crate::state::{
-    self, AgentRecord, AuthorizationRecord, ChangeRecord, ExecutionRecord, Record, RequestRecord,
-    ReviewRecord, SettlementRecord, VoteRecord, WarrantRecord, WorkRecord,
+    self, AgentRecord, AuthorizationRecord, ChangeRecord, ExecutionRecord, PlanRecord, Record,
+    RequestRecord, ReviewRecord, SettlementRecord, VoteRecord, WarrantRecord, WorkRecord,
 };
 use crate::world;
 use countersign_domain::change::ChangeEvent;
@@ -26,10 +26,13 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
     match &entry.event {
         Event::Proposed { .. } => proposed(tx, index, entry),
         Event::Prepared { change, host, plan } => {
-            let plan: PreparedPlan = payload(index, plan)?;
+            let (plan, digest): (PreparedPlan, _) = digested(index, plan)?;
             let mut execution = execution(tx, index, change, host)?;
-            execution.plan_digest = Some(canonical::digest(&plan)?);
-            execution.plan = Some(plan);
+            execution.plan = Some(PlanRecord {
+                index,
+                digest,
+                expires_at: plan.expires_at,
+            });
             execution.unprepared = None;
             save_execution(tx, &execution)
         }
@@ -37,7 +40,6 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
             let mut execution = execution(tx, index, change, host)?;
             execution.state = execution.state.next(ExecutionEvent::Revoke)?;
             execution.plan = None;
-            execution.plan_digest = None;
             execution.unprepared = Some(why.clone());
             save_execution(tx, &execution)
         }
@@ -282,7 +284,6 @@ fn proposed(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), FoldErr
             environment: asset.environment,
             tier: asset.tier,
             plan: None,
-            plan_digest: None,
             unprepared: None,
             warrant: None,
             started_at: None,
@@ -446,7 +447,8 @@ fn record_outcomes(
     succeeded: bool,
     at: Timestamp,
 ) -> Result<(), FoldError> {
-    for step in execution.plan.iter().flat_map(|plan| &plan.steps) {
+    let plan = state::plan(tx, execution)?;
+    for step in plan.iter().flat_map(|plan| &plan.steps) {
         tx.record_outcome(&TransitionOutcome {
             change: execution.change.clone(),
             host: execution.host.clone(),
@@ -564,8 +566,18 @@ fn execution(
 
 /// The payload of a JWS that was verified before it was appended.
 fn payload<T: Serialize + DeserializeOwned>(index: u64, compact: &str) -> Result<T, FoldError> {
+    Ok(digested(index, compact)?.0)
+}
+
+/// A payload with the digest of its bytes, which are canonical.
+fn digested<T: Serialize + DeserializeOwned>(
+    index: u64,
+    compact: &str,
+) -> Result<(T, Digest), FoldError> {
     let parts = jws::take_apart(compact).map_err(|error| unreadable(index, &error.to_string()))?;
-    canonical::from_bytes(&parts.payload).map_err(|error| unreadable(index, &error.to_string()))
+    let value = canonical::from_bytes(&parts.payload)
+        .map_err(|error| unreadable(index, &error.to_string()))?;
+    Ok((value, Digest::of(&parts.payload)))
 }
 
 fn unreadable(index: u64, problem: &str) -> FoldError {

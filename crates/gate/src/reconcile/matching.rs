@@ -45,7 +45,11 @@ struct Warranted {
 }
 
 impl Warranted {
-    fn of(record: WarrantedRecord, execution: ExecutionRecord) -> Option<Self> {
+    fn of(
+        record: WarrantedRecord,
+        execution: ExecutionRecord,
+        plan: Option<PreparedPlan>,
+    ) -> Option<Self> {
         let warrant = execution.warrant?;
         match execution.state {
             ExecutionState::Issued
@@ -66,7 +70,7 @@ impl Warranted {
             .flatten();
         Some(Self {
             record,
-            plan: execution.plan?,
+            plan: plan?,
             expires_at: warrant.expires_at,
             unknown: execution.state == ExecutionState::Unknown,
             window: (execution.started_at.unwrap_or(warrant.issued_at), until),
@@ -93,7 +97,8 @@ impl Ledger {
         for record in records {
             let key = ExecutionRecord::key_of(&record.change, &record.host);
             if let Some(execution) = state::load::<ExecutionRecord>(store, &key)? {
-                warrants.extend(Warranted::of(record, execution));
+                let plan = state::plan(store, &execution)?;
+                warrants.extend(Warranted::of(record, execution, plan));
             }
         }
         Ok(Self {

@@ -1,10 +1,10 @@
 //! What happens inside the transaction of a redemption: whose turn it is, the decision on fresh
 //! facts, and the warrant as a log entry. Nothing leaves the process from here.
 
-use super::{Redeemed, Redemption, inputs, issued, may_issue};
+use super::{Redeemed, Redemption, decided_on, issued, may_issue};
 use crate::decide;
 use crate::error::{GateError, Withheld};
-use crate::gather::{self, Gathered};
+use crate::gather::{self, Gathered, Inputs, Plans};
 use crate::prepare::load_execution;
 use crate::propose::load_change;
 use crate::settle::close_execution;
@@ -57,10 +57,14 @@ impl Minting<'_> {
         {
             return self.drop_out(tx, &record, &executions);
         }
-        let inputs = inputs(&record, &executions, self.proposal);
+        let plans = gather::bound(decided_on(&record, &executions));
         let gathered = match gathered {
-            Some(gathered) if gathered.still_holds(tx, &inputs)? => gathered,
-            Some(_) | None => gather::gather(tx, self.world, &inputs, now)?,
+            Some(gathered) if gathered.still_holds(tx, &plans)? => gathered,
+            Some(_) | None => {
+                let plans = Plans::read(tx, decided_on(&record, &executions))?;
+                let inputs = Inputs::of(&record, self.proposal, &plans);
+                gather::gather(tx, self.world, &inputs, now)?
+            }
         };
         let (decision, facts) =
             decide::evaluate(tx, self.world, self.frame, gathered.facts.clone())?;
@@ -233,7 +237,7 @@ impl Minting<'_> {
                 actions: vec!["package.transition".into()],
                 locations: vec![execution.host.clone()],
                 change_digest: record.digest.ok_or_else(missing)?,
-                plan_digest: execution.plan_digest.ok_or_else(missing)?,
+                plan_digest: execution.plan.as_ref().ok_or_else(missing)?.digest,
                 targets_max: u32::try_from(record.plans.len()).unwrap_or(u32::MAX),
                 wave: execution.wave,
                 uses: 1,

@@ -3,7 +3,7 @@
 use super::{Record, parse};
 use countersign_domain::asset::{Environment, Tier};
 use countersign_domain::decision::Decision;
-use countersign_domain::entry::{Closing, ExecutionClosing};
+use countersign_domain::entry::{Closing, Entry, Event, ExecutionClosing};
 use countersign_domain::id::GroupId;
 use countersign_domain::lease::HostPlan;
 use countersign_domain::proposal::PackageRequest;
@@ -12,9 +12,9 @@ use countersign_domain::statement::{Verdict, Vote};
 use countersign_domain::warrant::{Ground, Signer};
 use countersign_domain::{
     AgentId, ChangeId, ChangeState, Digest, ExecutionState, HostId, Nonce, PersonId, PreparedPlan,
-    RequestId, Timestamp,
+    RequestId, Timestamp, jws,
 };
-use countersign_store::{Read, StoreError};
+use countersign_store::{Log, Read, StoreError};
 use serde::{Deserialize, Serialize};
 
 /// A vote that counts.
@@ -157,6 +157,18 @@ pub struct SettlementRecord {
     pub reconciled: bool,
 }
 
+/// A plan that a host signed, in short: the log holds it whole ([`plan`]), so that it is not copied
+/// each time its execution moves on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRecord {
+    /// The entry that holds it.
+    pub index: u64,
+    /// The digest of its canonical bytes.
+    pub digest: Digest,
+    /// When it expires.
+    pub expires_at: Timestamp,
+}
+
 /// One host's part in a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecutionRecord {
@@ -174,10 +186,8 @@ pub struct ExecutionRecord {
     pub environment: Environment,
     /// The host's tier then.
     pub tier: Tier,
-    /// The plan, as the host signed it.
-    pub plan: Option<PreparedPlan>,
-    /// The digest of the plan's canonical bytes.
-    pub plan_digest: Option<Digest>,
+    /// The plan that the host signed.
+    pub plan: Option<PlanRecord>,
     /// Why the host dropped out.
     pub unprepared: Option<String>,
     /// The warrant.
@@ -336,4 +346,34 @@ pub fn executions(store: &dyn Read, change: &ChangeId) -> Result<Vec<ExecutionRe
         .collect::<Result<Vec<_>, _>>()?;
     executions.sort_by(|a, b| (a.wave, &a.host).cmp(&(b.wave, &b.host)));
     Ok(executions)
+}
+
+/// The plan of an execution as its host signed it, where it has one.
+///
+/// # Errors
+/// When storage fails, or the log does not hold it.
+pub fn plan(
+    store: &dyn Read,
+    execution: &ExecutionRecord,
+) -> Result<Option<PreparedPlan>, StoreError> {
+    let Some(PlanRecord { index, digest, .. }) = &execution.plan else {
+        return Ok(None);
+    };
+    let damaged =
+        |problem: String| StoreError::Damaged(format!("the plan of entry {index}: {problem}"));
+    let entry = store
+        .entry(Log::Authorizations, *index)?
+        .ok_or_else(|| damaged("is missing".into()))?;
+    let entry: Entry =
+        serde_json::from_slice(&entry).map_err(|error| damaged(error.to_string()))?;
+    let Event::Prepared { plan, .. } = entry.event else {
+        return Err(damaged("is of another kind".into()));
+    };
+    let parts = jws::take_apart(&plan).map_err(|error| damaged(error.to_string()))?;
+    // INVARIANT (what was decided is what runs): the record binds these bytes, and no others.
+    if Digest::of(&parts.payload) != *digest {
+        return Err(damaged("is not the one that was bound".into()));
+    }
+    let plan = serde_json::from_slice(&parts.payload);
+    Ok(Some(plan.map_err(|error| damaged(error.to_string()))?))
 }

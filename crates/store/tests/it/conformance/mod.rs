@@ -111,7 +111,7 @@ macro_rules! all_cases {
                 reservations_count_what_others_have_in_flight,
                 windows_slide_by_hour_and_day,
                 reserving_again_replaces_and_unreserving_forgets,
-                outcomes_are_newest_first_and_the_last_word_counts,
+                the_last_word_on_an_outcome_counts,
                 intel_is_replaced_whole_or_by_id,
             }
         }

@@ -202,56 +202,76 @@ pub fn reserving_again_replaces_and_unreserving_forgets<B: Backend>(place: &Path
     assert_eq!(count(&store, "chg-0", 7_300), Reservations::default());
 }
 
-pub fn outcomes_are_newest_first_and_the_last_word_counts<B: Backend>(place: &Path) {
+pub fn the_last_word_on_an_outcome_counts<B: Backend>(place: &Path) {
+    const OPENSSL: &str = "openssl|amd64|1|2";
+    const CURL: &str = "curl|amd64|7|8";
+    const BASH: &str = "bash|amd64|5|6";
+    const ALL: [Environment; 2] = [Environment::Staging, Environment::Development];
     let store = B::open(place);
     store.write(|tx| {
-        tx.record_outcome(&outcome("chg-1", "a", "openssl|amd64|1|2", 10, false))?;
+        tx.record_outcome(&outcome("chg-1", "a", OPENSSL, 10, false))?;
         // The late receipt.
-        tx.record_outcome(&outcome("chg-1", "a", "openssl|amd64|1|2", 50, true))?;
-        tx.record_outcome(&outcome("chg-1", "b", "openssl|amd64|1|2", 40, true))?;
-        tx.record_outcome(&outcome("chg-2", "a", "curl|amd64|7|8", 45, false))?;
-        tx.record_outcome(&outcome("chg-3", "a", "bash|amd64|5|6", 60, true))?;
+        tx.record_outcome(&outcome("chg-1", "a", OPENSSL, 50, true))?;
+        tx.record_outcome(&outcome("chg-1", "b", OPENSSL, 40, true))?;
+        tx.record_outcome(&outcome("chg-2", "a", CURL, 45, false))?;
+        tx.record_outcome(&outcome("chg-3", "a", BASH, 60, false))?;
+        tx.record_outcome(&outcome("chg-4", "b", CURL, 44, false))?;
+        tx.record_outcome(&outcome("chg-5", "b", CURL, 47, true))?;
         Ok(())
     });
-    let asked = [
-        "curl|amd64|7|8",
-        "openssl|amd64|1|2",
-        "curl|amd64|7|8",
-        "none",
-    ]
-    .map(str::to_owned);
+    let of = |names: &[&str]| -> Vec<String> { names.iter().map(|&name| name.into()).collect() };
+    let both = of(&[OPENSSL, CURL]);
+    let twice = [both.clone(), both.clone(), vec!["none".to_owned()]].concat();
     store.read(|view| {
-        let all = view.outcomes(&asked, at(0))?;
         assert_eq!(
-            all,
+            view.failures(&twice, at(0))?,
             [
-                outcome("chg-1", "a", "openssl|amd64|1|2", 50, true),
-                outcome("chg-2", "a", "curl|amd64|7|8", 45, false),
-                outcome("chg-1", "b", "openssl|amd64|1|2", 40, true),
+                outcome("chg-2", "a", CURL, 45, false),
+                outcome("chg-4", "b", CURL, 44, false),
             ]
         );
-        assert_eq!(view.outcomes(&asked, at(45))?.len(), 2);
-        assert!(view.outcomes(&[], at(0))?.is_empty());
+        assert_eq!(view.failures(&both, at(45))?.len(), 1);
+        assert!(view.failures(&[], at(0))?.is_empty());
+        let healthy = |names: &[&str], environments: &[Environment], since| {
+            let healthy = view.healthy(&of(names), environments, at(since))?;
+            Ok::<_, StoreError>((healthy.hosts, healthy.first))
+        };
+        assert_eq!(healthy(&[OPENSSL], &ALL, 0)?, (2, Some(at(40))));
+        assert_eq!(healthy(&[OPENSSL], &ALL, 45)?, (1, Some(at(50))));
+        // On `a` the last word on curl is a failure; on `b` all was well when the later one was.
+        assert_eq!(healthy(&[OPENSSL, CURL], &ALL, 0)?, (1, Some(at(47))));
+        assert_eq!(healthy(&[BASH], &ALL, 0)?, (0, None));
+        assert_eq!(healthy(&[], &ALL, 0)?, (0, None));
+        assert_eq!(healthy(&[OPENSSL], &[], 0)?, (0, None));
+        let elsewhere = [Environment::Production];
+        assert_eq!(healthy(&[OPENSSL], &elsewhere, 0)?, (0, None));
+        // One of them was tried nowhere.
+        let none = [of(&[OPENSSL]), vec!["none".to_owned()]].concat();
+        assert_eq!(view.healthy(&none, &ALL, at(0))?.hosts, 0);
         Ok(())
     });
-    // Bounded, and the newest are those that are given.
+    // Of two at the same time, the failure counts.
+    store.write(|tx| Ok(tx.record_outcome(&outcome("chg-6", "b", CURL, 47, false))?));
+    store.read(|view| {
+        assert_eq!(view.healthy(&of(&[CURL]), &ALL, at(0))?.hosts, 0);
+        Ok(())
+    });
+    // Failures are bounded, and the newest are those that are given; hosts are counted, all of them.
     store.write(|tx| {
         for number in 0..1_200 {
-            let host = format!("host-{number}");
-            tx.record_outcome(&outcome(
-                "chg-4",
-                &host,
-                "curl|amd64|7|8",
-                100 + number,
-                true,
-            ))?;
+            let (failed, well) = (format!("failed-{number}"), format!("well-{number}"));
+            tx.record_outcome(&outcome("chg-7", &failed, CURL, 100 + number, false))?;
+            tx.record_outcome(&outcome("chg-7", &well, CURL, 100 + number, true))?;
         }
         Ok(())
     });
-    let found = store.read(|view| view.outcomes(&asked, at(0)));
-    assert_eq!(found.len(), 1_000);
-    assert_eq!(found[0].at, at(1_299));
-    assert_eq!(found[999].at, at(300));
+    store.read(|view| {
+        let found = view.failures(&both, at(0))?;
+        assert_eq!(found.len(), 1_000);
+        assert_eq!((found[0].at, found[999].at), (at(1_299), at(300)));
+        assert_eq!(view.healthy(&of(&[CURL]), &ALL, at(0))?.hosts, 1_200);
+        Ok(())
+    });
 }
 
 pub fn intel_is_replaced_whole_or_by_id<B: Backend>(place: &Path) {
