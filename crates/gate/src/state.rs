@@ -15,9 +15,10 @@ use countersign_domain::Timestamp;
 use countersign_store::{Document, DocumentQuery, Read, StoreError, Write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 
 /// A record that is kept as a document.
-pub trait Record: Serialize + DeserializeOwned {
+pub trait Record: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// The documents' kind.
     const KIND: &'static str;
     /// Its key.
@@ -43,10 +44,16 @@ pub trait Record: Serialize + DeserializeOwned {
 /// # Errors
 /// When storage fails or the document cannot be read back.
 pub fn load<R: Record>(store: &dyn Read, key: &str) -> Result<Option<R>, StoreError> {
-    store
-        .document(R::KIND, key)?
-        .map(|document| parse(&document))
-        .transpose()
+    let known = store.recall(R::KIND, key);
+    if let Some(record) = known.and_then(|known| known.downcast::<R>().ok()) {
+        return Ok(Some(R::clone(&record)));
+    }
+    let Some(document) = store.document(R::KIND, key)? else {
+        return Ok(None);
+    };
+    let record: R = parse(&document)?;
+    store.remember(R::KIND, key, Arc::new(record.clone()));
+    Ok(Some(record))
 }
 
 /// Records of one kind, as their documents.
@@ -96,7 +103,7 @@ pub fn parse<R: Record>(document: &Document) -> Result<R, StoreError> {
 pub fn save<R: Record>(store: &mut dyn Write, record: &R) -> Result<(), StoreError> {
     let body = serde_json::to_string(record)
         .map_err(|error| StoreError::Damaged(format!("{} cannot be written: {error}", R::KIND)))?;
-    store.put_document(&Document {
+    let document = Document {
         kind: R::KIND,
         key: record.key(),
         state: record.state(),
@@ -104,5 +111,8 @@ pub fn save<R: Record>(store: &mut dyn Write, record: &R) -> Result<(), StoreErr
         order: record.order(),
         listed: R::LISTED,
         body,
-    })
+    };
+    store.put_document(&document)?;
+    store.remember(R::KIND, &document.key, Arc::new(record.clone()));
+    Ok(())
 }

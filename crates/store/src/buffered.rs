@@ -1,8 +1,10 @@
 //! The documents that one job has read or written: each is read from the database once, and written
-//! there once, when the job is kept. What a document means is not known here.
+//! there once, when the job is kept. What a document means is not known here, only kept for who does.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
@@ -13,6 +15,8 @@ use crate::tables::documents;
 struct Slot {
     document: Option<Document>,
     written: bool,
+    /// What the document was read as.
+    value: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// Documents of one job, by kind and key.
@@ -36,6 +40,7 @@ impl Buffered {
         let slot = Slot {
             document: document.clone(),
             written: false,
+            value: None,
         };
         of_kind.insert(key.to_owned(), slot);
         Ok(document)
@@ -48,12 +53,36 @@ impl Buffered {
             // What says the same as before need not be written.
             slot.written |= slot.document != document;
             slot.document = document;
+            slot.value = None;
         } else {
             let slot = Slot {
                 document,
                 written: true,
+                value: None,
             };
             of_kind.insert(key.to_owned(), slot);
+        }
+    }
+
+    /// What a document was read as, unless it was written since.
+    pub(crate) fn recall(
+        &self,
+        kind: &'static str,
+        key: &str,
+    ) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.0.borrow().get(kind)?.get(key)?.value.clone()
+    }
+
+    /// Keeps what a document that this job has was read as.
+    pub(crate) fn remember(
+        &self,
+        kind: &'static str,
+        key: &str,
+        value: Arc<dyn Any + Send + Sync>,
+    ) {
+        let mut kinds = self.0.borrow_mut();
+        if let Some(slot) = kinds.get_mut(kind).and_then(|kind| kind.get_mut(key)) {
+            slot.value = Some(value);
         }
     }
 

@@ -9,6 +9,8 @@ use countersign_domain::{
     AgentId, ChangeId, CveId, Digest, Environment, HostId, PersonId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
+use std::any::Any;
+use std::sync::Arc;
 
 /// One of the two logs (invariant 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -228,6 +230,14 @@ pub trait Read {
     fn blob(&self, digest: &Digest) -> Result<Option<Blob>, StoreError>;
     /// One document.
     fn document(&self, kind: &'static str, key: &str) -> Result<Option<Document>, StoreError>;
+    /// What a document of this transaction was read as, where [`Read::remember`] was told and the
+    /// document is still the same.
+    fn recall(&self, _kind: &'static str, _key: &str) -> Option<Arc<dyn Any + Send + Sync>> {
+        None
+    }
+    /// Keeps what a document was read as, for as long as the transaction lasts and nobody writes it:
+    /// so a job that comes back to it need not parse it again. A view need not keep anything.
+    fn remember(&self, _kind: &'static str, _key: &str, _value: Arc<dyn Any + Send + Sync>) {}
     /// Documents of one kind: newest first, or the earliest due first when asked by due time.
     fn documents(
         &self,

@@ -1,5 +1,8 @@
 //! What one job sees of the write transaction. Its savepoint is the writer's (or the rebuild's).
 
+use std::any::Any;
+use std::sync::Arc;
+
 use rusqlite::Connection;
 
 use crate::buffered::Buffered;
@@ -208,6 +211,14 @@ impl Read for Job<'_> {
 
     fn document(&self, kind: &'static str, key: &str) -> Result<Option<Document>, StoreError> {
         self.documents.get(self.view.conn, kind, key)
+    }
+
+    fn recall(&self, kind: &'static str, key: &str) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.documents.recall(kind, key)
+    }
+
+    fn remember(&self, kind: &'static str, key: &str, value: Arc<dyn Any + Send + Sync>) {
+        self.documents.remember(kind, key, value);
     }
 
     fn documents(

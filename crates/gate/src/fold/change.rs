@@ -15,11 +15,9 @@ use countersign_domain::receipt::{Ending, Receipt, StartNotice};
 use countersign_domain::statement::{Subject, Verdict};
 use countersign_domain::warrant::{Ground, Warrant};
 use countersign_domain::{
-    ChangeId, ChangeState, Digest, ExecutionState, HostId, PreparedPlan, Proposal, Timestamp,
-    canonical, jws,
+    ChangeId, ChangeState, Digest, ExecutionState, HostId, PreparedPlan, Proposal, Timestamp, jws,
 };
 use countersign_store::{Log, Reservation, TransitionOutcome, Write};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), FoldError> {
@@ -564,18 +562,15 @@ fn execution(
     required(tx, index, &ExecutionRecord::key_of(change, host))
 }
 
-/// The payload of a JWS that was verified before it was appended.
-fn payload<T: Serialize + DeserializeOwned>(index: u64, compact: &str) -> Result<T, FoldError> {
+/// The payload of a JWS. Its signature and its canonical form were verified before it was appended.
+fn payload<T: DeserializeOwned>(index: u64, compact: &str) -> Result<T, FoldError> {
     Ok(digested(index, compact)?.0)
 }
 
-/// A payload with the digest of its bytes, which are canonical.
-fn digested<T: Serialize + DeserializeOwned>(
-    index: u64,
-    compact: &str,
-) -> Result<(T, Digest), FoldError> {
+/// A payload with the digest of its bytes.
+fn digested<T: DeserializeOwned>(index: u64, compact: &str) -> Result<(T, Digest), FoldError> {
     let parts = jws::take_apart(compact).map_err(|error| unreadable(index, &error.to_string()))?;
-    let value = canonical::from_bytes(&parts.payload)
+    let value = serde_json::from_slice(&parts.payload)
         .map_err(|error| unreadable(index, &error.to_string()))?;
     Ok((value, Digest::of(&parts.payload)))
 }

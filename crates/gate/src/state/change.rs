@@ -1,6 +1,6 @@
 //! Records of one change: the change itself, its executions, what was spent on it, its trail.
 
-use super::{Record, parse};
+use super::Record;
 use countersign_domain::asset::{Environment, Tier};
 use countersign_domain::decision::Decision;
 use countersign_domain::entry::{Closing, Entry, Event, ExecutionClosing};
@@ -201,12 +201,6 @@ pub struct ExecutionRecord {
 }
 
 impl ExecutionRecord {
-    /// Keys of all executions of a change start with this.
-    #[must_use]
-    pub fn key_prefix(change: &ChangeId) -> String {
-        format!("{change} ")
-    }
-
     /// The key of one.
     #[must_use]
     pub fn key_of(change: &ChangeId, host: &HostId) -> String {
@@ -330,20 +324,26 @@ impl Record for SpentRecord {
     }
 }
 
-/// All executions of a change, by wave and host.
+/// All executions of a change, by wave and host; none where there is no such change.
 ///
 /// # Errors
-/// When storage fails.
+/// When storage fails, or an execution that the change names is missing.
 pub fn executions(store: &dyn Read, change: &ChangeId) -> Result<Vec<ExecutionRecord>, StoreError> {
-    let query = countersign_store::DocumentQuery {
-        key_prefix: Some(&ExecutionRecord::key_prefix(change)),
-        limit: countersign_domain::proposal::HOSTS_MAX,
-        ..Default::default()
+    let Some(record) = super::load::<ChangeRecord>(store, change.as_str())? else {
+        return Ok(Vec::new());
     };
-    let mut executions = super::documents::<ExecutionRecord>(store, &query)?
+    let mut executions = record
+        .waves
         .iter()
-        .map(parse::<ExecutionRecord>)
-        .collect::<Result<Vec<_>, _>>()?;
+        .flatten()
+        .map(|host| {
+            super::load(store, &ExecutionRecord::key_of(change, host))?.ok_or_else(|| {
+                StoreError::Damaged(format!(
+                    "the execution of `{change}` on `{host}` is missing"
+                ))
+            })
+        })
+        .collect::<Result<Vec<ExecutionRecord>, _>>()?;
     executions.sort_by(|a, b| (a.wave, &a.host).cmp(&(b.wave, &b.host)));
     Ok(executions)
 }
