@@ -40,7 +40,7 @@ impl From<rusqlite::Error> for StoreError {
 
 /// The one connection that writes. Whatever it commits is on the disk when the commit returns.
 pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
-    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, 8 * 1024)?;
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, 32 * 1024)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
     conn.pragma_update(None, "synchronous", "full")?;
     conn.pragma_update(None, "foreign_keys", true)?;
