@@ -2,6 +2,7 @@
 //! refuses to start and says how to recover.
 
 mod backups;
+mod behind;
 mod crew;
 mod damaged;
 mod killed;
