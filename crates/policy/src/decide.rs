@@ -4,7 +4,7 @@
 
 use crate::annotations::Rule;
 use crate::conditions::Conjunct;
-use crate::evaluation::{Evaluation, RuleSet};
+use crate::evaluation::{Asked, Evaluation, RuleSet};
 use crate::policy::Policy;
 use crate::request::Situation;
 use crate::vocabulary::Unfit;
@@ -59,7 +59,7 @@ impl Policy {
     /// Decides on facts whose canonical digest is known already: whoever keeps them has made it.
     #[must_use]
     pub fn decide_named(&self, facts: &DecisionFacts, digest: Digest) -> Decided {
-        match self.vocabulary().situations(facts, self.reads()) {
+        match self.vocabulary().situations(facts, self.attributes()) {
             Ok(situations) => self.decide_on(facts, digest, &situations),
             Err(error) => self.refuse(digest, error.to_string()),
         }
@@ -90,14 +90,12 @@ impl Policy {
     /// (invariant 7).
     pub(crate) fn judge(&self, situation: &Situation, lapsed: bool) -> Result<Verdict, Unfit> {
         let book = self.book();
-        let entities = &situation.entities;
-        let mut execute = Evaluation::new(&book.conditions, &situation.execute, entities);
-        let mut request = Evaluation::new(&book.conditions, &situation.request, entities);
+        let mut evaluation = Evaluation::new(&book.conditions, situation);
         // All four, always: an error in any of them denies, also where another has decided.
-        let limits = self.holding(&book.limits, &mut request)?;
-        let standing = self.holding(&book.standing, &mut execute)?;
-        let withholding = self.holding(&book.withholding, &mut execute)?;
-        let requests = self.holding(&book.requests, &mut request)?;
+        let limits = self.holding(&mut evaluation, Asked::Request, &book.limits)?;
+        let standing = self.holding(&mut evaluation, Asked::Execute, &book.standing)?;
+        let withholding = self.holding(&mut evaluation, Asked::Execute, &book.withholding)?;
+        let requests = self.holding(&mut evaluation, Asked::Request, &book.requests)?;
 
         if !limits.is_empty() {
             let outcome = if limits.iter().all(|rule| rule.escalates) {
@@ -140,7 +138,7 @@ impl Policy {
                 &standing,
                 &withholding,
                 situation,
-                &mut execute,
+                &mut evaluation,
             );
             return Ok(verdict);
         }
@@ -150,7 +148,7 @@ impl Policy {
             &standing,
             &withholding,
             situation,
-            &mut execute,
+            &mut evaluation,
         );
         Ok(verdict)
     }
@@ -158,12 +156,13 @@ impl Policy {
     /// The rules that hold, by id; any error is an error.
     pub(crate) fn holding(
         &self,
-        rules: &RuleSet,
         evaluation: &mut Evaluation<'_>,
+        asked: Asked,
+        rules: &RuleSet,
     ) -> Result<Vec<&Rule>, Unfit> {
         let of = |id| self.book().rules.get(id).ok_or(id);
         evaluation
-            .holding(rules)?
+            .holding(asked, rules)?
             .into_iter()
             .map(|id| of(id).map_err(|id| Unfit(format!("no account of rule `{id}`"))))
             .collect()
@@ -176,7 +175,7 @@ impl Policy {
         standing: &[&Rule],
         withholding: &[&Rule],
         situation: &Situation,
-        execute: &mut Evaluation<'_>,
+        evaluation: &mut Evaluation<'_>,
     ) {
         if !standing.is_empty() {
             for rule in withholding {
@@ -186,7 +185,7 @@ impl Policy {
             return;
         }
         let (request, entities) = (&situation.execute, &situation.entities);
-        if let Some((id, unmet)) = self.nearest(execute)
+        if let Some((id, unmet)) = self.nearest(evaluation)
             && let Some(rule) = self.book().rules.get(id)
         {
             let count = unmet.len();
@@ -212,12 +211,12 @@ impl Policy {
 
     /// The standing rule that misses least, first of what the target is, then of all; and what it
     /// misses.
-    fn nearest(&self, execute: &mut Evaluation<'_>) -> Option<(&PolicyId, Vec<&Conjunct>)> {
+    fn nearest(&self, evaluation: &mut Evaluation<'_>) -> Option<(&PolicyId, Vec<&Conjunct>)> {
         let mut nearest: Option<((usize, usize), &PolicyId, Vec<&Conjunct>)> = None;
         for (id, conditions) in self.standing_conditions() {
             let unmet: Vec<_> = conditions
                 .iter()
-                .filter(|(number, _)| execute.holds(*number) == Ok(false))
+                .filter(|(number, _)| evaluation.holds(Asked::Execute, *number) == Ok(false))
                 .map(|(_, one)| one)
                 .collect();
             let elsewhere = unmet.iter().filter(|one| one.about_target).count();

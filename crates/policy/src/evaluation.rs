@@ -1,12 +1,13 @@
-//! Evaluates rules for agents on one request: each condition at most once, however many rules have
-//! it. A rule is the conjunction that Cedar makes of its head and clauses, cut at its top-level `&&`;
+//! Evaluates rules for agents on one situation: each condition at most once, however many rules have
+//! it (twice, if it looks at the action: may it run, and may it be asked for). A rule is the conjunction that Cedar makes of its head and clauses, cut at its top-level `&&`;
 //! each condition is evaluated by Cedar, in Cedar's order, up to the first that does not hold or
 //! errs. Property tests show that it comes to what Cedar's authorizer finds with all rules. Decides
-//! nothing, and remembers nothing from one request to the next.
+//! nothing, and remembers nothing from one situation to the next.
 
+use crate::request::Situation;
 use crate::vocabulary::Unfit;
-use cedar_policy::{Entities, Expression, PolicyId, PolicySet, Request};
-use cedar_policy_core::ast::{self, Expr, ExprKind, Literal, SlotEnv, ValueKind};
+use cedar_policy::{Expression, PolicyId, PolicySet, Request};
+use cedar_policy_core::ast::{self, Expr, ExprKind, Literal, SlotEnv, ValueKind, Var};
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 use std::collections::HashMap;
@@ -16,10 +17,27 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Number(usize);
 
+/// What is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Whether it may run.
+    Execute,
+    /// Whether it may be asked for.
+    Request,
+}
+
+/// A condition.
+#[derive(Debug)]
+struct Condition {
+    expression: Expr,
+    /// True when it looks at the action.
+    about_action: bool,
+}
+
 /// The conditions of a policy's rules for agents, each once.
 #[derive(Debug, Default)]
 pub(crate) struct Conditions {
-    all: Vec<Expr>,
+    all: Vec<Condition>,
     numbers: HashMap<Expr, Number>,
 }
 
@@ -34,7 +52,11 @@ impl Conditions {
             return *number;
         }
         let number = Number(self.all.len());
-        self.all.push(condition.clone());
+        let action = |part: &Expr| matches!(part.expr_kind(), ExprKind::Var(Var::Action));
+        self.all.push(Condition {
+            about_action: condition.subexpressions().any(action),
+            expression: condition.clone(),
+        });
         self.numbers.insert(condition.clone(), number);
         number
     }
@@ -90,41 +112,47 @@ enum Found {
     Errs(Arc<str>),
 }
 
-/// The evaluation of one request.
+/// The evaluation of one situation.
 pub(crate) struct Evaluation<'a> {
     conditions: &'a Conditions,
-    evaluator: Evaluator<'a>,
+    execute: Evaluator<'a>,
+    request: Evaluator<'a>,
     found: Vec<Found>,
+    /// Of conditions that look at the action, for requests.
+    found_for_request: Vec<Found>,
 }
 
 impl<'a> Evaluation<'a> {
-    pub(crate) fn new(
-        conditions: &'a Conditions,
-        request: &Request,
-        entities: &'a Entities,
-    ) -> Self {
-        let request: &ast::Request = request.as_ref();
+    pub(crate) fn new(conditions: &'a Conditions, situation: &'a Situation) -> Self {
+        let evaluator = |request: &Request| {
+            let request: &ast::Request = request.as_ref();
+            let entities = situation.entities.as_ref();
+            Evaluator::new(request.clone(), entities, Extensions::all_available())
+        };
+        let nothing = || conditions.all.iter().map(|_| Found::NotAsked).collect();
         Self {
             conditions,
-            evaluator: Evaluator::new(
-                request.clone(),
-                entities.as_ref(),
-                Extensions::all_available(),
-            ),
-            found: conditions.all.iter().map(|_| Found::NotAsked).collect(),
+            execute: evaluator(&situation.execute),
+            request: evaluator(&situation.request),
+            found: nothing(),
+            found_for_request: nothing(),
         }
     }
 
     /// Whether a condition holds, or why Cedar cannot say.
-    pub(crate) fn holds(&mut self, condition: Number) -> Result<bool, Arc<str>> {
-        let (Some(found), Some(expression)) = (
-            self.found.get_mut(condition.0),
-            self.conditions.all.get(condition.0),
-        ) else {
-            return Err("a condition of another policy".into());
+    pub(crate) fn holds(&mut self, asked: Asked, number: Number) -> Result<bool, Arc<str>> {
+        const OTHER: &str = "a condition of another policy";
+        let condition = self.conditions.all.get(number.0).ok_or(OTHER)?;
+        let (evaluator, found) = match asked {
+            Asked::Request if condition.about_action => {
+                (&self.request, &mut self.found_for_request)
+            }
+            Asked::Request | Asked::Execute => (&self.execute, &mut self.found),
         };
+        let found = found.get_mut(number.0).ok_or(OTHER)?;
         if matches!(found, Found::NotAsked) {
-            *found = match self.evaluator.interpret(expression, &SlotEnv::new()) {
+            let expression = &condition.expression;
+            *found = match evaluator.interpret(expression, &SlotEnv::new()) {
                 Ok(value) => match value.value_kind() {
                     ValueKind::Lit(Literal::Bool(true)) => Found::Holds,
                     ValueKind::Lit(Literal::Bool(false)) => Found::Fails,
@@ -145,11 +173,15 @@ impl<'a> Evaluation<'a> {
     ///
     /// # Errors
     /// When any of the rules errs.
-    pub(crate) fn holding<'r>(&mut self, rules: &'r RuleSet) -> Result<Vec<&'r PolicyId>, Unfit> {
+    pub(crate) fn holding<'r>(
+        &mut self,
+        asked: Asked,
+        rules: &'r RuleSet,
+    ) -> Result<Vec<&'r PolicyId>, Unfit> {
         let mut holding = Vec::new();
         let mut errors = Vec::new();
         for (id, conditions) in &rules.cut {
-            match self.all_hold(conditions) {
+            match self.all_hold(asked, conditions) {
                 Ok(true) => holding.push(id),
                 Ok(false) => {}
                 Err(error) => errors.push(format!("while evaluating rule `{id}`: {error}")),
@@ -165,9 +197,9 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Whether all hold, as `&&` has it: nothing after the first that does not is looked at.
-    fn all_hold(&mut self, conditions: &[Number]) -> Result<bool, Arc<str>> {
+    fn all_hold(&mut self, asked: Asked, conditions: &[Number]) -> Result<bool, Arc<str>> {
         for condition in conditions {
-            if !self.holds(*condition)? {
+            if !self.holds(asked, *condition)? {
                 return Ok(false);
             }
         }

@@ -78,7 +78,7 @@ impl Policy {
         let Decided { decision, alarm } = self.decide(facts);
         let situations = self
             .vocabulary()
-            .situations(facts, self.reads())
+            .situations(facts, self.attributes())
             .unwrap_or_default();
         let scopes = facts
             .scopes

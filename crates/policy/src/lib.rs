@@ -22,6 +22,7 @@
 )]
 
 mod annotations;
+mod attributes;
 mod authority;
 mod case_file;
 mod cases;

@@ -2,6 +2,7 @@
 //! force; a policy that does not load leaves the old one standing.
 
 use crate::annotations::{Rule, RuleKind};
+use crate::attributes::Attributes;
 use crate::case_file;
 use crate::cases::Case;
 use crate::conditions::{self, Conjunct};
@@ -25,7 +26,7 @@ pub struct Policy {
     book: RuleBook,
     vocabulary: Vocabulary,
     /// What rules for agents read of the context.
-    reads: Reads,
+    attributes: Attributes,
     /// Conditions of standing rules, to say at once why none applied.
     standing: BTreeMap<PolicyId, Vec<(Number, Conjunct)>>,
     cases: Vec<Case>,
@@ -112,7 +113,7 @@ impl Policy {
                 .collect();
             standing.insert(policy.id().clone(), numbered);
         }
-        let reads = Reads::of(book.for_agents());
+        let attributes = Attributes::read(&Reads::of(book.for_agents()));
         let known = book.rules.values().map(|rule| rule.id.clone()).collect();
         let cases = case_file::read(&of(Role::Cases), &known)?;
         Ok(Self {
@@ -120,7 +121,7 @@ impl Policy {
             settings,
             book,
             vocabulary,
-            reads,
+            attributes,
             standing,
             cases,
         })
@@ -161,8 +162,8 @@ impl Policy {
         &self.vocabulary
     }
 
-    pub(crate) const fn reads(&self) -> &Reads {
-        &self.reads
+    pub(crate) const fn attributes(&self) -> &Attributes {
+        &self.attributes
     }
 
     pub(crate) const fn standing_conditions(&self) -> &BTreeMap<PolicyId, Vec<(Number, Conjunct)>> {

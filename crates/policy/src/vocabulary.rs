@@ -4,7 +4,7 @@
 use cedar_policy::{Context, Entities, EntityId, EntityTypeName, EntityUid, Schema};
 use cedar_policy_core::ast::{self, EntityUID, Name, PartialValue, Value, ValueKind};
 use cedar_policy_core::extensions::Extensions;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -40,9 +40,9 @@ pub(crate) struct Vocabulary {
     actions: Entities,
     /// Those of them that agents' changes are decided on.
     remediation: Entities,
-    types: HashMap<&'static str, EntityTypeName>,
+    types: BTreeMap<&'static str, EntityTypeName>,
     /// Functions that make values of text.
-    makers: HashMap<&'static str, Name>,
+    makers: BTreeMap<&'static str, Name>,
     pub(crate) execute: EntityUid,
     pub(crate) request: EntityUid,
 }
@@ -80,12 +80,12 @@ impl Vocabulary {
         let actions = schema
             .action_entities()
             .map_err(|error| error.to_string())?;
-        let mut types = HashMap::new();
+        let mut types = BTreeMap::new();
         for name in TYPES {
             let parsed = EntityTypeName::from_str(name).map_err(|error| error.to_string())?;
             types.insert(name, parsed);
         }
-        let mut makers = HashMap::new();
+        let mut makers = BTreeMap::new();
         for name in MADE_OF_TEXT {
             let parsed = Name::from_str(name).map_err(|error| error.to_string())?;
             makers.insert(name, parsed);

@@ -53,7 +53,7 @@ impl<'a> Yardstick<'a> {
     pub fn ready(&self, facts: &DecisionFacts) -> Result<Ready, NotMeasured> {
         self.policy
             .vocabulary()
-            .situations(facts, self.policy.reads())
+            .situations(facts, self.policy.attributes())
             .map(Ready)
             .map_err(|error| NotMeasured(error.to_string()))
     }

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::Policy;
+use crate::attributes::Attributes;
 use crate::conditions::Truth;
 use crate::reads::Reads;
 use crate::request::Situation;
@@ -115,16 +116,20 @@ fn by_cedar(rules: &RuleSet, request: &Request, one: &Situation) -> Result<Vec<S
     Ok(held)
 }
 
-fn by_conditions(rules: &RuleSet, evaluation: &mut Evaluation<'_>) -> Result<Vec<String>, usize> {
-    match evaluation.holding(rules) {
+fn by_conditions(
+    evaluation: &mut Evaluation<'_>,
+    asked: Asked,
+    rules: &RuleSet,
+) -> Result<Vec<String>, usize> {
+    match evaluation.holding(asked, rules) {
         Ok(rules) => Ok(rules.iter().map(ToString::to_string).collect()),
         Err(error) => Err(error.0.split("; ").count()),
     }
 }
 
-fn situations(policy: &Policy, sheet: &FactSheet, reads: &Reads) -> Vec<Situation> {
+fn situations(policy: &Policy, sheet: &FactSheet, attributes: &Attributes) -> Vec<Situation> {
     let facts = sheet.facts().unwrap();
-    policy.vocabulary().situations(&facts, reads).unwrap()
+    policy.vocabulary().situations(&facts, attributes).unwrap()
 }
 
 proptest! {
@@ -134,21 +139,19 @@ proptest! {
     fn the_rules_hold_that_cedar_finds(policy in select((0..POLICIES.len()).collect::<Vec<_>>()), sheet in sheets()) {
         for policy in [&POLICIES[policy], &*STARTER] {
             let book = policy.book();
-            for one in situations(policy, &sheet, policy.reads()) {
-                // One evaluation for several sets, in the order in which decisions ask.
-                let mut execute = Evaluation::new(&book.conditions, &one.execute, &one.entities);
-                let mut request = Evaluation::new(&book.conditions, &one.request, &one.entities);
-                for (rules, of, evaluation) in [
-                    (&book.limits, &one.request, &mut request),
-                    (&book.standing, &one.execute, &mut execute),
+            for one in situations(policy, &sheet, policy.attributes()) {
+                // One evaluation for all, in the order in which decisions ask.
+                let mut evaluation = Evaluation::new(&book.conditions, &one);
+                for (asked, rules, request) in [
+                    (Asked::Request, &book.limits, &one.request),
+                    (Asked::Execute, &book.standing, &one.execute),
+                    (Asked::Execute, &book.withholding, &one.execute),
+                    (Asked::Request, &book.requests, &one.request),
                 ] {
-                    prop_assert_eq!(by_conditions(rules, evaluation), by_cedar(rules, of, &one));
-                }
-                for (rules, of, evaluation) in [
-                    (&book.withholding, &one.execute, &mut execute),
-                    (&book.requests, &one.request, &mut request),
-                ] {
-                    prop_assert_eq!(by_conditions(rules, evaluation), by_cedar(rules, of, &one));
+                    prop_assert_eq!(
+                        by_conditions(&mut evaluation, asked, rules),
+                        by_cedar(rules, request, &one)
+                    );
                 }
             }
         }
@@ -157,12 +160,12 @@ proptest! {
     #[test]
     fn every_condition_comes_to_what_cedar_says_of_it_alone(policy in select((0..POLICIES.len()).collect::<Vec<_>>()), sheet in sheets()) {
         for policy in [&POLICIES[policy], &*STARTER] {
-            for one in situations(policy, &sheet, policy.reads()) {
+            for one in situations(policy, &sheet, policy.attributes()) {
                 let conditions = &policy.book().conditions;
-                let mut execute = Evaluation::new(conditions, &one.execute, &one.entities);
+                let mut evaluation = Evaluation::new(conditions, &one);
                 for (number, conjunct) in policy.standing_conditions().values().flatten() {
                     let alone = conjunct.evaluate(&one.execute, &one.entities);
-                    match execute.holds(*number) {
+                    match evaluation.holds(Asked::Execute, *number) {
                         Ok(holds) => prop_assert_eq!(alone, if holds { Truth::True } else { Truth::False }),
                         Err(why) => prop_assert_eq!(alone, Truth::Error(why.to_string())),
                     }
@@ -175,7 +178,7 @@ proptest! {
     fn what_no_rule_reads_decides_nothing(policy in select((0..POLICIES.len()).collect::<Vec<_>>()), sheet in sheets()) {
         for policy in [&POLICIES[policy], &*STARTER] {
             let facts = sheet.facts().unwrap();
-            let everything = situations(policy, &sheet, &Reads::everything());
+            let everything = situations(policy, &sheet, &Attributes::read(&Reads::everything()));
             let digest = canonical::digest(&facts).unwrap();
             prop_assert_eq!(policy.decide(&facts), policy.decide_on(&facts, digest, &everything));
         }
@@ -190,9 +193,10 @@ fn holds(condition: &str) -> Result<bool, usize> {
     ))
     .unwrap();
     let book = policy.book();
-    let one = situations(&policy, &FactSheet::default(), policy.reads()).remove(0);
-    let mut request = Evaluation::new(&book.conditions, &one.request, &one.entities);
-    by_conditions(&book.requests, &mut request).map(|rules| rules.iter().any(|rule| rule == "T-1"))
+    let one = situations(&policy, &FactSheet::default(), policy.attributes()).remove(0);
+    let mut evaluation = Evaluation::new(&book.conditions, &one);
+    by_conditions(&mut evaluation, Asked::Request, &book.requests)
+        .map(|rules| rules.iter().any(|rule| rule == "T-1"))
 }
 
 #[test]

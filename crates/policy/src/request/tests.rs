@@ -1,11 +1,14 @@
 //! The schema has the domain's words, and whatever facts there are, what is built of them fits it.
 
 use super::*;
+use crate::attributes::impact_word;
+use crate::reads::Reads;
 use crate::strategies::{
     BACKS, CATEGORIES, ENVIRONMENTS, EXPLOITATIONS, FACT_NAMES, IMPACTS, PATHS, PRIORITIES, SCOPES,
     STARTER, TIMELINES, sheets,
 };
 use crate::vocabulary::{ACTIONS, SCHEMA};
+use countersign_domain::facts::Known;
 use proptest::prelude::*;
 
 /// The words of `entity NAME enum [...]`.
@@ -76,7 +79,7 @@ proptest! {
         let facts = sheet.facts().unwrap();
         let vocabulary = STARTER.vocabulary();
         let schema = &vocabulary.schema;
-        let situations = vocabulary.situations(&facts, &Reads::everything()).unwrap();
+        let situations = vocabulary.situations(&facts, &Attributes::read(&Reads::everything())).unwrap();
         prop_assert_eq!(situations.len(), facts.scopes.len());
         for situation in situations {
             for request in [&situation.execute, &situation.request] {
@@ -99,7 +102,7 @@ proptest! {
 fn facts_that_cannot_be_are_refused() {
     let good = crate::sheet::FactSheet::default().facts().unwrap();
     let vocabulary = STARTER.vocabulary();
-    assert!(vocabulary.situations(&good, STARTER.reads()).is_ok());
+    assert!(vocabulary.situations(&good, STARTER.attributes()).is_ok());
     let mut none = good.clone();
     none.scopes.clear();
     let mut empty = good.clone();
@@ -109,6 +112,6 @@ fn facts_that_cannot_be_are_refused() {
     let mut epss = good;
     epss.vulnerability.epss_ten_thousandths.value = Known::Fresh(10_001);
     for wrong in [none, empty, cvss, epss] {
-        assert!(vocabulary.situations(&wrong, STARTER.reads()).is_err());
+        assert!(vocabulary.situations(&wrong, STARTER.attributes()).is_err());
     }
 }
