@@ -19,7 +19,7 @@ pub use known::{HeldAgainst, Known};
 pub use manifest::{FileMark, LogMark, MANIFEST, Manifest};
 pub use restore::{Restored, Restoring, restore};
 pub use salvage::{Salvaged, SalvagedLog, Salvaging, salvage};
-pub use take::take;
+pub use take::{Taken, take};
 
 use files::{CONFIG, LATEST};
 

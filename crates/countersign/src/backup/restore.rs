@@ -28,6 +28,8 @@ pub struct Restoring<'a> {
     pub dir: &'a Path,
     /// Where the keys are, when the backup has none.
     pub keys: Option<&'a Path>,
+    /// The genesis that whoever restores has pinned, if any.
+    pub genesis: Option<Digest>,
     /// What others have seen.
     pub known: &'a Known,
     /// True to ask the witnesses that the deployment names.
@@ -62,6 +64,14 @@ pub fn restore(
     progress: &mut Progress<'_>,
 ) -> Result<Restored, BackupError> {
     let manifest = Manifest::read(restoring.from)?;
+    if restoring
+        .genesis
+        .is_some_and(|pinned| pinned != manifest.genesis)
+    {
+        let found = manifest.genesis;
+        let problem = format!("is of genesis `{found}`, which is not the one that you pinned");
+        return Err(BackupError::damaged(MANIFEST, problem));
+    }
     let staging = Staging::beside(restoring.dir)?;
     files::create_folder(&staging.path.join("keys"))?;
     copy_all(restoring, &manifest, &staging.path, progress)?;

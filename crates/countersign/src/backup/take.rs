@@ -6,8 +6,20 @@ use super::{BackupError, LogMark, MANIFEST, Manifest, Progress};
 use crate::ambient;
 use crate::deployment::{Config, DATABASE, Deployment};
 use countersign_store::{Log, fsck};
+use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
+
+/// A backup that was taken.
+#[derive(Debug, Serialize)]
+pub struct Taken {
+    /// What it holds.
+    #[serde(flatten)]
+    pub manifest: Manifest,
+    /// What lies in the data directory and is no part of the deployment: other programs' files.
+    pub left_out: Vec<String>,
+}
 
 /// Copies the deployment in `dir` to the new directory `to`. Keys and the operator's token come
 /// along only `with_keys`: such a backup can do whatever the gate can.
@@ -19,7 +31,7 @@ pub fn take(
     to: &Path,
     with_keys: bool,
     progress: &mut Progress<'_>,
-) -> Result<Manifest, BackupError> {
+) -> Result<Taken, BackupError> {
     let config = Config::read(dir)?;
     let keys = Deployment::log_keys(dir)?;
     let staging = Staging::beside(to)?;
@@ -86,5 +98,24 @@ pub fn take(
         .map_err(|error| BackupError::damaged(MANIFEST, error.to_string()))?;
     files::create(&staging.path.join(MANIFEST), &text)?;
     staging.put_in_place()?;
-    Ok(manifest)
+    let left_out = left_out(dir)?;
+    Ok(Taken { manifest, left_out })
+}
+
+/// Files that a server makes for itself beside those that are kept.
+const OWN: [&str; 3] = ["keys", "lock", "server.json"];
+
+fn left_out(dir: &Path) -> Result<Vec<String>, BackupError> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).map_err(BackupError::file(dir))? {
+        let name = entry.map_err(BackupError::file(dir))?.file_name();
+        let name = name.to_string_lossy().into_owned();
+        let mut known = PLAIN.iter().chain(&OTHER_SECRETS).chain(&OWN);
+        // With what SQLite keeps beside the database.
+        if !known.any(|known| name == *known) && !name.starts_with(DATABASE) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
 }

@@ -3,13 +3,14 @@
 
 use super::{Context, Failure};
 use crate::backup::{Known, Manifest, Restored, Restoring, restore as restore_backup, take};
+use countersign_domain::text::shown;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 
 /// Arguments of `backup`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Without --with-keys, the backup cannot sign anything; keep one copy of the keys apart from it, they never change.\nIt holds names and rationales of people either way: nobody but you should read it.\nOne that is killed half-way leaves a folder `.NAME.making-…` beside, which is no backup: remove it."
+    after_help = "Without --with-keys, the backup cannot sign anything; keep one copy of `keys/` apart from it.\nIt holds names and rationales of people either way: nobody but you should read it.\nOne that is killed half-way leaves a folder `.NAME.making-…` beside, which is no backup: remove it."
 )]
 pub struct BackupArguments {
     /// The directory to make
@@ -42,24 +43,27 @@ pub struct RestoreArguments {
 /// Makes a backup of the data directory.
 pub(super) fn backup(context: &Context, arguments: &BackupArguments) -> Result<(), Failure> {
     let bar = Bar::new();
-    let manifest = take(
+    let taken = take(
         context.dir(),
         &arguments.to,
         arguments.with_keys,
         &mut |step, done, of| bar.at(step, done, of),
     )?;
     bar.0.finish_and_clear();
-    context.answer(&manifest, |manifest| {
-        format!(
-            "backed up to {}\n{}\n{}",
-            arguments.to.display(),
-            reach(manifest),
-            if manifest.keys {
-                "WITH KEYS: whoever reads it can do whatever the gate can"
-            } else {
-                "without keys: restoring needs them too (`--keys DIR`)"
-            }
-        )
+    context.answer(&taken, |taken| {
+        let mut lines = vec![
+            format!("backed up to {}", arguments.to.display()),
+            reach(&taken.manifest),
+            match taken.manifest.keys {
+                true => "WITH KEYS: whoever reads it can do whatever the gate can".to_owned(),
+                false => "without keys: restoring needs them too (`--keys DIR`)".to_owned(),
+            },
+        ];
+        if !taken.left_out.is_empty() {
+            let names = shown(&taken.left_out.join("`, `"), 500);
+            lines.push(format!("no part of the deployment, left out: `{names}`"));
+        }
+        lines.join("\n")
     })
 }
 
@@ -71,6 +75,7 @@ pub(super) fn restore(context: &Context, arguments: &RestoreArguments) -> Result
         from: &arguments.from,
         dir: context.dir(),
         keys: arguments.keys.as_deref(),
+        genesis: context.genesis(),
         known: &known,
         ask_witnesses: !arguments.without_witnesses,
     };

@@ -2,12 +2,12 @@
 //! anything of them is not what it was, or others have seen more.
 
 use super::crew::Crew;
-use super::damaged::authorize;
+use super::damaged::{PAGE, authorize};
 use super::load::{CLIENTS, Load};
 use super::process::serve;
 use crate::app::request;
 use crate::program::{Ran, command, countersign};
-use countersign::deployment::Deployment;
+use countersign::deployment::{DATABASE, Deployment};
 use countersign_domain::Digest;
 use countersign_domain::entry::{Event, LogEntry};
 use countersign_store::{Log, StoreError};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 pub(super) fn backup(dir: &Path, to: &Path, more: &[&str]) -> Ran {
@@ -463,4 +463,52 @@ fn what_is_killed_half_way_leaves_no_backup_and_no_data_directory() {
         absent >= 4,
         "{absent} of 24 were killed half-way, {whole} done"
     );
+}
+
+#[test]
+fn a_damaged_deployment_or_a_full_disk_gives_no_backup() {
+    let kept = Kept::new();
+    let to = kept.folder.path().join("another");
+    let database = kept.dir.join(DATABASE);
+    let whole = std::fs::read(&database).unwrap();
+    // A file longer than this cannot be written: as on a full disk.
+    let full = Command::new("bash")
+        .arg("-c")
+        .arg("ulimit -f \"$0\" && trap '' XFSZ && exec \"$@\"")
+        .arg((whole.len() / 2048).to_string())
+        .arg(env!("CARGO_BIN_EXE_countersign"))
+        .args(["backup", to.to_str().unwrap(), "--dir"])
+        .arg(&kept.dir)
+        .output()
+        .unwrap();
+    assert!(!full.status.success());
+    assert_eq!(names(kept.folder.path()), ["backup", "data"]);
+    let mut broken = whole.clone();
+    let page = broken.len() / PAGE * 3 / 4 * PAGE;
+    broken[page..page + PAGE].fill(0xa5);
+    std::fs::write(&database, broken).unwrap();
+    let refused = backup(&kept.dir, &to, &[]);
+    assert_ne!(refused.code, 0);
+    assert!(refused.stderr.contains("damaged"), "{}", refused.stderr);
+    assert_eq!(names(kept.folder.path()), ["backup", "data"]);
+    std::fs::write(&database, whole).unwrap();
+    std::fs::write(kept.dir.join("notes.txt"), "not ours").unwrap();
+    let done = backup(&kept.dir, &to, &[]).done().json();
+    assert_eq!(done["left_out"], json!(["notes.txt"]));
+}
+
+#[test]
+fn a_backup_of_another_genesis_than_pinned_is_refused() {
+    let kept = Kept::new();
+    let other = format!("sha256:{}", "cd".repeat(32));
+    kept.refused(&[&NONE[..], &["--genesis", &other]].concat(), "you pinned");
+    let (config, gate) = Deployment::open_read_only(&kept.dir).unwrap();
+    drop(gate);
+    let own = config.genesis.to_string();
+    restore(
+        &kept.backup,
+        &kept.restored(),
+        &[&NONE[..], &["--genesis", &own]].concat(),
+    )
+    .done();
 }
