@@ -96,7 +96,7 @@ pub(crate) fn decide_prepared(
             gather::gather(tx, world, &inputs, frame.at)?
         }
     };
-    let (decision, facts) = evaluate(tx, world, frame, gathered.facts.clone())?;
+    let (decision, facts) = evaluate(tx, world, frame, &gathered)?;
     record_decision(tx, world, frame, record, &gathered, decision, &facts)?;
     Ok(load_change(tx, &record.id)?.state)
 }
@@ -110,16 +110,15 @@ pub(crate) fn taking_part(
         .filter(|execution| !execution.state.is_final())
 }
 
-/// Evaluates the policy with the reservations of this very transaction, and keeps the facts that it
-/// decided on. An error of the policy denies, and raises an alarm.
+/// Evaluates the policy on the facts as this very transaction has them, and keeps these facts. An
+/// error of the policy denies, and raises an alarm.
 pub(crate) fn evaluate(
     tx: &mut dyn Write,
     world: &World,
     frame: &Frame,
-    mut facts: DecisionFacts,
+    gathered: &Gathered,
 ) -> Result<(Decision, DecisionFacts), GateError> {
-    facts.reservations = gather::reservations(tx, &facts, frame.at)?;
-    facts.blast.percent = gather::percent(world, &facts);
+    let facts = gathered.facts_now(tx, world, frame.at)?;
     // Canonical bytes are made once: decided on by their digest, and kept.
     let bytes = canonical::to_bytes(&facts)?;
     let digest = Digest::of(&bytes);
@@ -138,9 +137,7 @@ pub(crate) fn preview(
     inputs: &Inputs<'_>,
     now: Timestamp,
 ) -> Result<DecisionPreview, GateError> {
-    let mut facts = gather::gather(view, world, inputs, now)?.facts;
-    facts.reservations = gather::reservations(view, &facts, now)?;
-    facts.blast.percent = gather::percent(world, &facts);
+    let facts = gather::gather(view, world, inputs, now)?.facts_now(view, world, now)?;
     let decision = world.policy()?.policy.decide(&facts).decision;
     Ok(DecisionPreview { facts, decision })
 }

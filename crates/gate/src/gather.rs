@@ -12,7 +12,8 @@ use countersign_domain::id::{AccountId, ClusterId};
 use countersign_domain::lease::HostPlan;
 use countersign_domain::observation::{Observation, PendingUpgrade};
 use countersign_domain::{
-    AgentId, ChangeId, CveId, Digest, Environment, PersonId, PreparedPlan, Proposal, Timestamp,
+    AgentId, ChangeId, CveId, Digest, Environment, HostId, PersonId, PreparedPlan, Proposal,
+    Timestamp,
 };
 use countersign_facts::contradiction::{Against, contradictions};
 use countersign_facts::feed::{Feeds, Intel};
@@ -103,27 +104,68 @@ pub(crate) fn bound<'a>(
     bound
 }
 
-/// Facts, what they were gathered on, and the digest that binds the change.
+/// Facts, what they were gathered on, and the digest that binds the change. What other changes do to
+/// them is not in them yet: [`Gathered::facts_now`].
 pub(crate) struct Gathered {
-    pub(crate) facts: DecisionFacts,
+    facts: DecisionFacts,
     pub(crate) plans: Vec<HostPlan>,
     pub(crate) change_digest: Digest,
+    /// What is asked for, as outcomes are remembered by.
+    transitions: Vec<String>,
+    /// The last observation of each target.
+    observed: Vec<(HostId, Option<Digest>)>,
     epoch: EpochRecord,
 }
 
 impl Gathered {
-    /// True when nothing that the facts were gathered on has changed since.
+    /// True when nothing that the facts were gathered on has changed since: roster, policy,
+    /// inventory, feeds, halts, the plans, what the targets' hosts observed.
     pub(crate) fn still_holds(
         &self,
         store: &dyn Read,
         plans: &[HostPlan],
     ) -> Result<bool, GateError> {
         let epoch = state::load::<EpochRecord>(store, "current")?;
-        Ok(epoch == Some(self.epoch) && self.plans == plans)
+        if epoch != Some(self.epoch) || self.plans != plans {
+            return Ok(false);
+        }
+        for (host, known) in &self.observed {
+            if observation_digest(store, host)? != *known {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The facts at `now`, with what other changes do to them as this view has it: what they have
+    /// reserved, and how the same transitions fared. In the transaction that decides, nothing can
+    /// come between.
+    pub(crate) fn facts_now(
+        &self,
+        store: &dyn Read,
+        world: &World,
+        now: Timestamp,
+    ) -> Result<DecisionFacts, StoreError> {
+        let mut facts = self.facts.clone();
+        facts.reservations = reservations(store, &facts, now)?;
+        facts.blast.percent = percent(world, &facts);
+        let assets = || facts.scopes.iter().flat_map(|scope| &scope.assets);
+        let since = now.plus_seconds(-OUTCOMES_SECONDS);
+        let failures = store.failures(&self.transitions, since)?;
+        let healthy = store.healthy(&self.transitions, &lower_environments(assets()), since)?;
+        let rollbacks = rollbacks_in_similar(&failures, assets());
+        facts.rollback.prior_in_similar = rollbacks;
+        facts.lower = lower(healthy, now);
+        Ok(facts)
     }
 }
 
-/// Gathers the facts for a decision, all but the reservations, which are read where it is decided.
+fn observation_digest(store: &dyn Read, host: &HostId) -> Result<Option<Digest>, StoreError> {
+    let host = state::load::<HostRecord>(store, host.as_str())?;
+    Ok(host.map(|host| host.observation))
+}
+
+/// Gathers the facts for a decision, all but what other changes do to them.
 pub(crate) fn gather(
     store: &dyn Read,
     world: &World,
@@ -177,10 +219,10 @@ pub(crate) fn gather(
         .iter()
         .map(|(observation, _)| observation.observed_at)
         .chain(plans.iter().map(|plan| plan.prepared_at));
-    let transitions = requested_transitions(inputs);
-    let since = now.plus_seconds(-OUTCOMES_SECONDS);
-    let failures = store.failures(&transitions, since)?;
-    let healthy = store.healthy(&transitions, &lower_environments(&assets), since)?;
+    let last_observed = plans
+        .iter()
+        .map(|plan| Ok((plan.host.clone(), observation_digest(store, &plan.host)?)))
+        .collect::<Result<_, StoreError>>()?;
     let mut facts = DecisionFacts {
         change: inputs.change.clone(),
         at: now,
@@ -190,11 +232,12 @@ pub(crate) fn gather(
         category: plan_facts.category,
         security_origin: plan_facts.security_origin,
         blast: blast(&assets),
-        rollback: plan_facts.rollback_facts(
-            inputs.proposal.rollback,
-            rollbacks_in_similar(&failures, &assets),
-        ),
-        lower: lower(healthy, now),
+        // Set where it is decided, like the reservations.
+        rollback: plan_facts.rollback_facts(inputs.proposal.rollback, u32::MAX),
+        lower: LowerFacts {
+            healthy_hosts: 0,
+            healthy_hours: 0,
+        },
         scopes: scopes(assets),
         vulnerability,
         reservations: Reservations::default(),
@@ -221,12 +264,14 @@ pub(crate) fn gather(
         )?,
         facts,
         plans: inputs.plans.bound.clone(),
+        transitions: requested_transitions(inputs),
+        observed: last_observed,
         epoch: world.epoch,
     })
 }
 
 /// What other changes have reserved, as this view has it.
-pub(crate) fn reservations(
+fn reservations(
     store: &dyn Read,
     facts: &DecisionFacts,
     now: Timestamp,
@@ -340,7 +385,7 @@ fn scopes(assets: Vec<Asset>) -> Vec<TargetScope> {
 
 /// The largest share of an environment's hosts that this change and all that is in flight there
 /// touch together, in percent, rounded up: split in parts, a change gains nothing.
-pub(crate) fn percent(world: &World, facts: &DecisionFacts) -> u32 {
+fn percent(world: &World, facts: &DecisionFacts) -> u32 {
     let share = |environment: Environment| {
         let touched = facts
             .scopes
@@ -409,9 +454,11 @@ fn requested_transitions(inputs: &Inputs<'_>) -> Vec<String> {
 }
 
 /// Rollbacks and failures of the same transition on hosts of the same environment and tier.
-fn rollbacks_in_similar(failures: &[TransitionOutcome], assets: &[Asset]) -> u32 {
+fn rollbacks_in_similar<'a>(
+    failures: &[TransitionOutcome],
+    assets: impl Iterator<Item = &'a Asset>,
+) -> u32 {
     let similar: BTreeSet<(Environment, u8)> = assets
-        .iter()
         .map(|asset| (asset.environment, asset.tier.number()))
         .collect();
     let failed: BTreeSet<_> = failures
@@ -423,9 +470,8 @@ fn rollbacks_in_similar(failures: &[TransitionOutcome], assets: &[Asset]) -> u32
 }
 
 /// The environments below those of the targets.
-fn lower_environments(assets: &[Asset]) -> Vec<Environment> {
+fn lower_environments<'a>(assets: impl Iterator<Item = &'a Asset>) -> Vec<Environment> {
     let lower: BTreeSet<Environment> = assets
-        .iter()
         .flat_map(|asset| asset.environment.lower().iter().copied())
         .collect();
     lower.into_iter().collect()

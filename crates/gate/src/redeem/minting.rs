@@ -66,8 +66,7 @@ impl Minting<'_> {
                 gather::gather(tx, self.world, &inputs, now)?
             }
         };
-        let (decision, facts) =
-            decide::evaluate(tx, self.world, self.frame, gathered.facts.clone())?;
+        let (decision, facts) = decide::evaluate(tx, self.world, self.frame, &gathered)?;
         if let Some(why) = self.stricter(tx, &record, &executions, &gathered, &decision, &facts)? {
             return Ok(Redeemed::Withheld(why));
         }

@@ -259,6 +259,15 @@ impl World {
 
     /// A host says what it could upgrade: `openssl` with one CVE, and `postgresql-15`.
     pub fn observe(&self, name: &str, rollback: RollbackSource) {
+        let jws = sign_jws(
+            name,
+            jws::OBSERVATION_TYP,
+            &self.observation(name, rollback),
+        );
+        block_on(self.gate.observed(&host(name), jws, self.now)).unwrap();
+    }
+
+    pub fn observation(&self, name: &str, rollback: RollbackSource) -> Observation {
         let upgrade = |package: &str, cves: &[&str]| PendingUpgrade {
             name: PackageName::new(package).unwrap(),
             architecture: Architecture::new("amd64").unwrap(),
@@ -274,7 +283,7 @@ impl World {
             },
             rollback,
         };
-        let observation = Observation {
+        Observation {
             v: 1,
             deployment: self.deployment(),
             host: host(name),
@@ -287,9 +296,7 @@ impl World {
             ],
             health: Vec::new(),
             gaps: Vec::new(),
-        };
-        let jws = sign_jws(name, jws::OBSERVATION_TYP, &observation);
-        block_on(self.gate.observed(&host(name), jws, self.now)).unwrap();
+        }
     }
 
     /// A proposal to upgrade one package on hosts in waves.

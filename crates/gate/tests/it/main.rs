@@ -14,6 +14,7 @@ mod fixture;
 mod halt;
 mod life;
 mod packages;
+mod races;
 mod rebuild;
 mod reconcile;
 mod waves;

@@ -1,0 +1,95 @@
+//! What comes between the snapshot that facts were gathered on and the transaction that decides: the
+//! writer is held while one request after the other is prepared.
+
+use crate::fixture::*;
+use countersign_domain::plan::RollbackSource;
+use countersign_domain::receipt::Ending;
+use countersign_domain::{ChangeState, RequestId, jws};
+use countersign_gate::{GateError, Redemption, Submission, Withheld};
+use countersign_store::StoreError;
+use pollster::block_on;
+use std::pin::pin;
+use std::sync::mpsc::{Sender, channel};
+use std::task::{Context, Waker};
+
+/// Holds the writer until this is dropped: what is submitted meanwhile waits in order.
+fn hold(world: &World) -> Sender<()> {
+    let (holding, held) = channel();
+    let (reached, begun) = channel();
+    // Nobody waits for its answer.
+    drop(world.gate.store().submit::<(), StoreError>(move |_| {
+        reached.send(()).unwrap();
+        let _ = held.recv();
+        Ok(())
+    }));
+    begun.recv().unwrap();
+    holding
+}
+
+#[test]
+fn a_rollback_that_is_settled_in_between_counts() {
+    let world = World::new(&["web-1", "web-2"]);
+    let first = world.prepared("openssl", &[&["web-1"]]);
+    let second = world.prepared("openssl", &[&["web-2"]]);
+    let handover = world.redeem(&first.id, "web-1").unwrap();
+    let receipt = world.receipt(&first.id, "web-1", &handover.warrant, Ending::RolledBack);
+    let receipt = sign_jws("web-1", jws::RECEIPT_TYP, &receipt);
+    let redemption = Redemption {
+        change: second.id.clone(),
+        host: host("web-2"),
+        nonce: world.nonce(),
+        checkpoint_size: 0,
+        roster_version: 0,
+        jti: world.nonce(),
+    };
+
+    let writer = hold(&world);
+    let web_1 = host("web-1");
+    let mut settled = pin!(world.gate.settle(&web_1, &first.id, receipt, world.now));
+    let mut redeemed = pin!(world.gate.redeem(redemption, world.now));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(settled.as_mut().poll(&mut context).is_pending());
+    assert!(redeemed.as_mut().poll(&mut context).is_pending());
+    drop(writer);
+
+    block_on(settled).unwrap();
+    let refused = block_on(redeemed).unwrap_err();
+    assert!(
+        matches!(refused, GateError::Withheld(Withheld::DecidedAgain(_))),
+        "{refused}"
+    );
+}
+
+#[test]
+fn an_observation_that_arrives_in_between_is_what_is_decided_on() {
+    let mut world = World::new(&["web-1"]);
+    world.now = world.now.plus_seconds(30);
+    let decided = |world: &World, cves_are_gone: bool| {
+        let proposal = world.proposal("openssl", &[&["web-1"]]);
+        let submission = Submission {
+            request: RequestId::new(world.nonce().as_str()).unwrap(),
+            proposal: sign_jws(AGENT, jws::PROPOSAL_TYP, &proposal),
+            rationale: None,
+            plans: vec![world.plan("web-1", &proposal, RollbackSource::Cached)],
+        };
+        let mut observation = world.observation("web-1", RollbackSource::Cached);
+        if cves_are_gone {
+            observation.pending.clear();
+        }
+        let observation = sign_jws("web-1", jws::OBSERVATION_TYP, &observation);
+
+        let writer = hold(world);
+        let (agent, web_1) = (agent(), host("web-1"));
+        let mut observed = pin!(world.gate.observed(&web_1, observation, world.now));
+        let mut proposed = pin!(world.gate.propose(&agent, submission, world.now));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(observed.as_mut().poll(&mut context).is_pending());
+        assert!(proposed.as_mut().poll(&mut context).is_pending());
+        drop(writer);
+        block_on(observed).unwrap();
+        block_on(proposed).unwrap().state
+    };
+    assert_eq!(decided(&world, false), ChangeState::Authorized);
+    world.now = world.now.plus_seconds(30);
+    assert_ne!(decided(&world, true), ChangeState::Authorized);
+}
