@@ -1,14 +1,18 @@
 //! SHA-256 digests as Countersign writes them: `sha256:` and 64 lower-case hex digits.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::str::FromStr;
 
 /// A SHA-256 digest.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
+
+/// What stands before the digits.
+const PREFIX: &str = "sha256:";
+/// How long a digest is as text.
+const TEXT_BYTES: usize = PREFIX.len() + 64;
 
 /// The text is not `sha256:` followed by 64 lower-case hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +48,14 @@ impl Digest {
         &self.0
     }
 
+    /// The digest as text, without the heap: documents hold many.
+    fn write<'a>(&self, text: &'a mut [u8; TEXT_BYTES]) -> Option<&'a str> {
+        let (prefix, digits) = text.split_at_mut(PREFIX.len());
+        prefix.copy_from_slice(PREFIX.as_bytes());
+        hex::encode_to_slice(self.0, digits).ok()?;
+        std::str::from_utf8(text).ok()
+    }
+
     /// The first 12 hex digits: for people to compare, never for a decision.
     #[must_use]
     pub fn short(&self) -> String {
@@ -53,7 +65,8 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", hex::encode(self.0))
+        let mut text = [0; TEXT_BYTES];
+        f.write_str(self.write(&mut text).ok_or(fmt::Error)?)
     }
 }
 
@@ -68,7 +81,7 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || DigestError(crate::text::shown(text, 80));
-        let digits = text.strip_prefix("sha256:").ok_or_else(wrong)?;
+        let digits = text.strip_prefix(PREFIX).ok_or_else(wrong)?;
         if digits.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(wrong());
         }
@@ -78,17 +91,15 @@ impl FromStr for Digest {
     }
 }
 
-impl TryFrom<String> for Digest {
-    type Error = DigestError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
-impl From<Digest> for String {
-    fn from(digest: Digest) -> Self {
-        digest.to_string()
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        crate::text::parsed(deserializer)
     }
 }
 

@@ -17,7 +17,7 @@ macro_rules! words {
     ($($(#[$doc:meta])* $name:ident = $kind:literal, $max:literal, $expected:literal, $check:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(into = "String", try_from = "String")]
+        #[serde(try_from = "String")]
         pub struct $name(String);
 
         impl $name {

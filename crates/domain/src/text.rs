@@ -1,6 +1,10 @@
 //! Text that came from outside: bounded when it enters, made harmless when it is shown.
 
+use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
 
 /// The longest rationale or note that is taken, in bytes.
 pub const TEXT_BYTES_MAX: usize = 8 * 1024;
@@ -22,6 +26,27 @@ pub fn shown(text: &str, chars_max: usize) -> String {
         }
     }
     out
+}
+
+/// Reads what its text says, without a copy of the text.
+pub(crate) fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    struct Parsed<T>(PhantomData<T>);
+    impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Parsed<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+            text.parse().map_err(E::custom)
+        }
+    }
+    deserializer.deserialize_str(Parsed(PhantomData))
 }
 
 /// Characters that change how other characters are read, or that cannot be seen.
