@@ -19,7 +19,7 @@ use crate::engine::{Transaction, open_scratch, open_writer};
 use crate::error::OpenError;
 use crate::open::connect_to_read;
 use crate::tables::{entries, logs};
-use crate::{lock, write};
+use crate::{damage, lock, write};
 
 /// Entries folded in one transaction.
 const CHUNK: usize = 256;
@@ -91,6 +91,10 @@ pub fn rebuild<E: From<StoreError>>(
         Apply::Yes => Some(lock::take(path)?),
     };
     let original = connect_to_read(path)?;
+    if apply == Apply::Yes {
+        // Nothing is written among broken pages: the whole is rebuilt elsewhere then.
+        damage::check_pages(&original)?;
+    }
     // One snapshot for the copy and for the comparison, whatever a server does meanwhile.
     let snapshot = Transaction::snapshot(&original)?;
     let size = logs::head(&original, Log::Authorizations)?.size;

@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-use countersign_store::{Log, OpenError, Options, Store, StoreError, fsck};
+use countersign_store::{
+    Apply, Log, OpenError, Options, RebuildError, Store, StoreError, Write, fsck, rebuild,
+};
 
 use crate::fixture::{database, document, open, plain, signers};
 
@@ -135,4 +137,26 @@ fn a_file_cut_short_is_refused() {
             "{length} bytes: {error}"
         );
     }
+}
+
+#[test]
+fn projections_are_not_put_right_among_broken_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    fill(&store, 4);
+    drop(store);
+    let path = database(folder.path());
+    let whole = fs::read(&path).unwrap();
+    let at = whole.len() / PAGE / 2 * PAGE;
+    let broken = overwritten(&whole, at, 0);
+    fs::write(&path, &broken).unwrap();
+    let nothing = &mut |_: &mut dyn Write, _, _: &[u8]| Ok::<_, StoreError>(());
+    let refused = rebuild(&path, Apply::Yes, nothing).err().unwrap();
+    assert!(
+        matches!(refused, RebuildError::Open(OpenError::Damaged(_))),
+        "{refused}"
+    );
+    assert_eq!(fs::read(&path).unwrap(), broken);
+    fs::write(&path, &whole).unwrap();
+    assert!(rebuild(&path, Apply::Yes, nothing).unwrap().applied);
 }
