@@ -18,6 +18,11 @@ pub const EMERGENCY_SECONDS_MAX: i64 = 86_400;
 pub const EMERGENCY_STATEMENTS_MAX: usize = 16;
 /// A bundle at most, in bytes.
 pub const EMERGENCY_BYTES_MAX: usize = 512 * 1024;
+/// The statements that count at most, as canonical JSON, in bytes. One entry of the log holds them
+/// and the receipt.
+pub const EMERGENCY_SIGNED_BYTES_MAX: usize = 24 * 1024;
+/// The receipt of an emergency at most, in bytes. What is left of an entry is its frame's.
+pub const EMERGENCY_RECEIPT_BYTES_MAX: usize = 36 * 1024;
 
 /// What shall be done on one host. Made on the host; it takes the place of an agent's proposal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,11 +19,21 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// The folder that holds `path`: the working folder for a bare name.
+fn parent(path: &Path) -> io::Result<&Path> {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Ok(Path::new(".")),
+        Some(parent) => Ok(parent),
+        None => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "a file needs a folder",
+        )),
+    }
+}
+
 /// Replaces `path` by `bytes`, wholly or not at all; the file is readable by the owner only.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let parent = path
-        .parent()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a file needs a folder"))?;
+    let parent = parent(path)?;
     folder(parent)?;
     let mut temporary = tempfile::Builder::new()
         .prefix(".new-")
@@ -36,9 +46,8 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Writes a new file of mode 0600; one that exists is never overwritten.
 pub(crate) fn create_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if let Some(parent) = path.parent() {
-        folder(parent)?;
-    }
+    let parent = parent(path)?;
+    folder(parent)?;
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -46,15 +55,14 @@ pub(crate) fn create_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    path.parent().map_or(Ok(()), sync_folder)
+    sync_folder(parent)
 }
 
 /// Appends one line to a file of mode 0600 and makes it durable.
 pub(crate) fn append_line(path: &Path, line: &str) -> io::Result<()> {
     let fresh = !path.exists();
-    if let Some(parent) = path.parent() {
-        folder(parent)?;
-    }
+    let parent = parent(path)?;
+    folder(parent)?;
     let mut file = OpenOptions::new()
         .append(true)
         .create(true)
@@ -62,10 +70,7 @@ pub(crate) fn append_line(path: &Path, line: &str) -> io::Result<()> {
         .open(path)?;
     file.write_all(format!("{}\n", line.replace('\n', " ")).as_bytes())?;
     file.sync_all()?;
-    match path.parent() {
-        Some(parent) if fresh => sync_folder(parent),
-        Some(_) | None => Ok(()),
-    }
+    if fresh { sync_folder(parent) } else { Ok(()) }
 }
 
 /// Reads a file of at most `bytes_max` bytes.

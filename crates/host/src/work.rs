@@ -130,6 +130,10 @@ pub struct Host {
     told: BTreeMap<ChangeId, String>,
     /// True when a warrant was refused in the last round: the gate wants it settled in the next.
     refused_just_now: bool,
+    /// How many warrants of which this host knows nothing were settled in this round.
+    strangers: usize,
+    /// When emergencies were handed in again in this run.
+    retold_at: Option<Timestamp>,
     /// Redeems nothing: authorizations are left for a later run.
     prepares_only: bool,
 }
@@ -196,6 +200,8 @@ impl Host {
             unanswerable: BTreeSet::new(),
             told: BTreeMap::new(),
             refused_just_now: false,
+            strangers: 0,
+            retold_at: None,
             prepares_only: false,
         };
         if host.journal.state().is_blank() {
@@ -285,9 +291,10 @@ impl Host {
     fn round(&mut self, world: World<'_>, rng: &mut dyn RngCore) -> Result<Summary, WorkError> {
         let mut summary = Summary::default();
         self.refused_just_now = false;
-        self.executor(world, &|_, _| false).recover()?;
-        // It may roll back.
+        self.strangers = 0;
+        // Either may roll back.
         let put_off = PutOff::begin();
+        self.executor(world, &|_, _| false).recover()?;
         summary.executed += self.conclude_seen(world)?;
         drop(put_off);
         sync(&self.client, &mut self.seen)?;
@@ -302,6 +309,7 @@ impl Host {
                 ),
             });
         }
+        self.retell_emergencies(world)?;
         self.deliver(world)?;
         if self.observation_due(world) {
             summary.observed = usize::from(self.observe(world)?);

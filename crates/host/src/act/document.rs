@@ -3,6 +3,7 @@
 
 use crate::words::within;
 use countersign_domain::Receipt;
+use countersign_domain::emergency::EMERGENCY_RECEIPT_BYTES_MAX;
 use countersign_verify::document::EMBEDDED_BYTES_MAX;
 use countersign_verify::receipt::{NOTE_BYTES_MAX, NOTES_MAX};
 
@@ -25,10 +26,21 @@ pub(super) fn bounded(notes: Vec<String>) -> Vec<String> {
     kept
 }
 
+/// How long a signed receipt may be, in bytes: one that is recorded together with what a quorum
+/// signed in an emergency has less room.
+pub(super) const fn bytes_max(is_emergency: bool) -> usize {
+    if is_emergency {
+        EMERGENCY_RECEIPT_BYTES_MAX
+    } else {
+        EMBEDDED_BYTES_MAX
+    }
+}
+
 /// Signs the receipt, leaving out details, then notes, then the list of what is in place, until it
-/// fits. How it ended and which checks passed is never left out.
+/// takes at most `bytes_max`. How it ended and which checks passed is never left out.
 pub(super) fn fitting<E>(
     mut receipt: Receipt,
+    bytes_max: usize,
     sign: impl Fn(&Receipt) -> Result<String, E>,
 ) -> Result<(Receipt, String), E> {
     let steps: [fn(&mut Receipt); 4] = [
@@ -58,7 +70,7 @@ pub(super) fn fitting<E>(
     ];
     let mut signed = sign(&receipt)?;
     for step in steps {
-        if signed.len() <= EMBEDDED_BYTES_MAX {
+        if signed.len() <= bytes_max {
             break;
         }
         step(&mut receipt);
@@ -70,6 +82,8 @@ pub(super) fn fitting<E>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use countersign_domain::emergency::EMERGENCY_SIGNED_BYTES_MAX;
+    use countersign_domain::entry::{ENTRY_BYTES_MAX, Entry, Event};
     use countersign_domain::observation::Health;
     use countersign_domain::receipt::Ending;
     use countersign_domain::{Digest, Timestamp, Transition};
@@ -121,16 +135,46 @@ mod tests {
     #[test]
     fn a_receipt_always_fits_and_keeps_its_ending() {
         let small = receipt(10, 10);
-        assert_eq!(fitting(small.clone(), sign).unwrap().0, small);
-        for (transitions, detail) in [(10, 700), (100, 300), (100, 700)] {
-            let (fitted, signed) = fitting(receipt(transitions, detail), sign).unwrap();
-            assert!(signed.len() <= EMBEDDED_BYTES_MAX, "{transitions}");
-            assert_eq!((fitted.ending, fitted.health.len()), (Ending::Failed, 64));
-            let listed = fitted.in_place.len();
-            assert!(
-                listed == transitions
-                    || fitted.notes.iter().any(|note| note.contains("did not fit"))
-            );
+        let whole = fitting(small.clone(), bytes_max(false), sign).unwrap();
+        assert_eq!(whole.0, small);
+        for is_emergency in [false, true] {
+            let bytes_max = bytes_max(is_emergency);
+            for (transitions, detail) in [(10, 700), (100, 300), (100, 700)] {
+                let long = receipt(transitions, detail);
+                let (fitted, signed) = fitting(long, bytes_max, sign).unwrap();
+                assert!(signed.len() <= bytes_max, "{transitions}");
+                assert_eq!((fitted.ending, fitted.health.len()), (Ending::Failed, 64));
+                let listed = fitted.in_place.len();
+                assert!(
+                    listed == transitions
+                        || fitted.notes.iter().any(|note| note.contains("did not fit"))
+                );
+            }
         }
+    }
+
+    #[test]
+    fn the_receipt_of_an_emergency_and_what_was_signed_fit_one_entry() {
+        let (_, receipt) = fitting(receipt(100, 700), bytes_max(true), sign).unwrap();
+        let entry = Entry {
+            v: 1,
+            deployment: format!("{}.example/trial", "d".repeat(60)).parse().unwrap(),
+            at: Timestamp::EPOCH,
+            trial: false,
+            event: Event::Emergency {
+                emergency: "c".repeat(64).parse().unwrap(),
+                host: "h".repeat(63).parse().unwrap(),
+                order: Digest::of(b"o"),
+                plan: Digest::of(b"p"),
+                bundle: Digest::of(b"b"),
+                statements: Vec::new(),
+                receipt: receipt.clone(),
+                due_at: Timestamp::EPOCH,
+            },
+        };
+        let bytes = countersign_domain::canonical::to_bytes(&entry).unwrap();
+        let frame = bytes.len() - receipt.len();
+        let most = frame + EMERGENCY_RECEIPT_BYTES_MAX + EMERGENCY_SIGNED_BYTES_MAX;
+        assert!(most <= ENTRY_BYTES_MAX, "{most}");
     }
 }

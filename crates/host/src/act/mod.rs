@@ -14,7 +14,7 @@ use crate::apt::Apt;
 use crate::artifact::Artifacts;
 use crate::check;
 use crate::config::Config;
-use crate::journal::{Journal, JournalError, Phase, Record, Runner};
+use crate::journal::{Execution, Journal, JournalError, Phase, Record, Runner};
 use crate::key::{HostKey, KeyError};
 use crate::progress::Progress;
 use crate::session::Session;
@@ -463,8 +463,11 @@ impl Executor<'_> {
             health: outcome.health,
             notes: document::bounded(outcome.notes),
         };
-        let (receipt, signed) =
-            document::fitting(receipt, |receipt| self.key.sign(RECEIPT_TYP, receipt))?;
+        let known = self.journal.state().get(&settling.warrant);
+        let bytes_max = document::bytes_max(known.is_some_and(Execution::is_emergency));
+        let (receipt, signed) = document::fitting(receipt, bytes_max, |receipt| {
+            self.key.sign(RECEIPT_TYP, receipt)
+        })?;
         self.journal.append(Record::Settled {
             at: ended_at,
             warrant: settling.warrant,

@@ -10,7 +10,7 @@ mod record;
 mod state;
 
 pub use record::{Phase, Record, Runner};
-pub use state::{Execution, Intended, State, StateError};
+pub use state::{Execution, Intended, Settlement, State, StateError};
 
 use crate::durable;
 use countersign_domain::{Digest, Timestamp};

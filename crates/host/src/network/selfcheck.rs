@@ -220,7 +220,64 @@ fn acts<'a>(own: &'a Path, elsewhere: &'a std::net::SocketAddr) -> Vec<Act<'a>> 
             Must::FailWherePorts,
             Box::new(move || TcpStream::connect(elsewhere).map(drop)),
         ),
+        (
+            "open a multipath socket",
+            Must::Fail,
+            Box::new(move || {
+                use rustix::net::{AddressFamily, SocketType, ipproto, socket};
+                let opened = socket(
+                    AddressFamily::INET,
+                    SocketType::STREAM,
+                    Some(ipproto::MPTCP),
+                );
+                opened.map(drop).map_err(io::Error::from)
+            }),
+        ),
+        (
+            "connect to another port by sendto",
+            Must::Fail,
+            Box::new(move || opening(*elsewhere, Sending::To)),
+        ),
+        (
+            "connect to another port by sendmsg",
+            Must::Fail,
+            Box::new(move || opening(*elsewhere, Sending::Message)),
+        ),
+        (
+            "connect to another port by sendmmsg",
+            Must::Fail,
+            Box::new(move || opening(*elsewhere, Sending::Messages)),
+        ),
     ]
+}
+
+/// Which call sends.
+#[derive(Clone, Copy)]
+enum Sending {
+    To,
+    Message,
+    Messages,
+}
+
+/// TCP Fast Open: connects by sending, without `connect`.
+fn opening(to: std::net::SocketAddr, by: Sending) -> io::Result<()> {
+    use rustix::net::{self, AddressFamily, SendAncillaryBuffer, SendFlags, SocketType};
+    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    let flags = SendFlags::from_bits_retain(libc::MSG_FASTOPEN.cast_unsigned());
+    let pieces = [io::IoSlice::new(b"x")];
+    let mut control = SendAncillaryBuffer::default();
+    match by {
+        Sending::To => net::sendto(&socket, b"x", flags, &to).map(drop)?,
+        Sending::Message => {
+            net::sendmsg_addr(&socket, &to, &pieces, &mut control, flags).map(drop)?;
+        }
+        Sending::Messages => {
+            let address = net::SocketAddrAny::from(to);
+            let message = net::MMsgHdr::new_with_addr(&address, &pieces, &mut control);
+            net::sendmmsg(&socket, &mut [message], flags).map(drop)?;
+        }
+    }
+    Ok(())
 }
 
 fn told(went: &io::Result<()>) -> String {

@@ -10,14 +10,17 @@ use crate::journal::{JournalError, StateError};
 use crate::prepare::{self, PrepareError};
 use crate::put_off::PutOff;
 use countersign_domain::canonical::CanonicalError;
-use countersign_domain::emergency::{EMERGENCY_BYTES_MAX, EmergencyBundle, OrderError};
+use countersign_domain::emergency::{
+    EMERGENCY_BYTES_MAX, EMERGENCY_SIGNED_BYTES_MAX, EmergencyBundle, OrderError,
+};
 use countersign_domain::proposal::PackageRequest;
 use countersign_domain::{
-    Architecture, ChangeId, Digest, EmergencyOrder, Nonce, PackageName, Receipt, Timestamp,
+    Architecture, ChangeId, Digest, EmergencyOrder, Nonce, PackageName, Receipt, Roster, Timestamp,
     Version, canonical,
 };
 use countersign_verify::emergency::{self, EmergencyRefusal, EmergencyView};
 use rand::RngCore;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -63,6 +66,16 @@ pub enum EmergencyError {
         ordered_at: Timestamp,
         /// The journal's.
         begun_at: Timestamp,
+    },
+    /// Larger than what the gate takes.
+    #[error(
+        "what was signed takes {bytes} bytes and could not be recorded at the gate, which takes {bytes_max}; order fewer packages at once, or hand in fewer signatures"
+    )]
+    TooLarge {
+        /// How many it takes.
+        bytes: usize,
+        /// How many it may.
+        bytes_max: usize,
     },
     /// Acted on before.
     #[error("this order was acted on before; an order is spent once, prepare another")]
@@ -249,6 +262,8 @@ impl Host {
         world: World<'_>,
         bundle: &EmergencyBundle,
     ) -> Result<Receipt, EmergencyError> {
+        // What was interrupted may be rolled back here.
+        let _put_off = PutOff::begin();
         self.executor(world, &|_, _| false).recover()?;
         self.conclude_seen(world)?;
         if let Some(open) = self.journal.state().open().next() {
@@ -290,10 +305,9 @@ impl Host {
             people.join(", ")
         ));
         // What was signed is durable before anything rests on it: the gate gets it later.
-        let bytes = canonical::to_bytes(bundle)?;
+        let bytes = recordable(bundle, self.seen.roster(), view.now)?;
         let kept = Digest::of(&bytes);
         keep(&self.bundle_path(&kept), &bytes)?;
-        let _put_off = PutOff::begin();
         self.executor(world, &|_, _| false)
             .execute_emergency(&permit, kept, &plan)?
             .map_err(EmergencyError::NotStarted)
@@ -315,6 +329,44 @@ impl Host {
             .join("emergencies")
             .join(format!("{name}.json"))
     }
+}
+
+/// The bytes of a bundle as it is kept and handed in: with the statements that count, one of each
+/// person, so that nothing that somebody else put beside them keeps the gate from recording it.
+fn recordable(
+    bundle: &EmergencyBundle,
+    roster: &Roster,
+    now: Timestamp,
+) -> Result<Vec<u8>, EmergencyError> {
+    let mut people = BTreeSet::new();
+    let mut counted = EmergencyBundle {
+        statements: Vec::new(),
+        ..bundle.clone()
+    };
+    for signed in &bundle.statements {
+        let alone = EmergencyBundle {
+            statements: vec![signed.clone()],
+            ..counted.clone()
+        };
+        let (good, _) = emergency::statements(&alone, roster, Some(now))?;
+        if let Some(statement) = good.first()
+            && people.insert(statement.approver.clone())
+        {
+            counted.statements.push(signed.clone());
+        }
+    }
+    let fits = |bytes: usize, bytes_max: usize| {
+        if bytes > bytes_max {
+            return Err(EmergencyError::TooLarge { bytes, bytes_max });
+        }
+        Ok(())
+    };
+    // The statements stand in one entry of the log with the receipt, which leaves them this much.
+    let signed = canonical::to_bytes(&counted.statements)?;
+    fits(signed.len(), EMERGENCY_SIGNED_BYTES_MAX)?;
+    let bytes = canonical::to_bytes(&counted)?;
+    fits(bytes.len(), EMERGENCY_BYTES_MAX)?;
+    Ok(bytes)
 }
 
 fn keep(path: &Path, bytes: &[u8]) -> Result<(), EmergencyError> {

@@ -6,12 +6,25 @@ use super::redeem::Redeemed;
 use super::{Host, WorkError, World};
 use crate::client::{ToRedeem, Unsettled};
 use crate::durable;
-use crate::journal::Record;
+use crate::journal::{Execution, Record, Settlement};
 use crate::words::within;
+use countersign_domain::Digest;
 use rand::RngCore;
 
 /// What the gate says of a receipt that it refuses is kept up to this length, in bytes.
 const WHY_BYTES_MAX: usize = 300;
+/// Warrants of which this host knows nothing are settled so many a round at most: whose word they are
+/// is not known, and each takes room in the journal for good.
+const STRANGERS_MAX: usize = 32;
+/// Emergencies that are handed in again, the newest, at most.
+const RETOLD_MAX: usize = 16;
+/// How often they are, in seconds, and at each start.
+const RETELL_SECONDS: i64 = 86_400;
+
+/// Whether one more warrant of which this host knows nothing is settled in this round.
+const fn takes_stranger(settled: usize, has_room: bool) -> bool {
+    settled < STRANGERS_MAX && has_room
+}
 
 impl Host {
     /// A warrant that the gate wants settled: acted on when its handover was lost on its way, else
@@ -85,7 +98,11 @@ impl Host {
             }
             return Ok(false);
         }
+        if !takes_stranger(self.strangers, self.journal.has_room()) {
+            return Ok(false);
+        }
         if self.journal.state().blind_before().is_some() {
+            self.strangers += 1;
             let why = "this host's journal was begun anew: whether it acted on this warrant is not known; look at the host, and reconcile";
             self.executor(world, &|_, _| false)
                 .disown(&task.change, task.warrant, why)?;
@@ -96,9 +113,54 @@ impl Host {
             None if redeemable.iter().any(|one| one.change == task.change) => return Ok(false),
             None => "this host has no record of that warrant, and will not act on it".into(),
         };
+        self.strangers += 1;
         self.executor(world, &|_, _| false)
             .refuse(&task.change, task.warrant, &why)?;
         Ok(true)
+    }
+
+    /// Hands in emergencies again that the gate took or refused before, at each start and daily: whoever
+    /// carries the bytes could have answered in its place. The same again changes nothing there.
+    pub(super) fn retell_emergencies(&mut self, world: World<'_>) -> Result<(), WorkError> {
+        let now = (world.clock)();
+        let is_due = self
+            .retold_at
+            .is_none_or(|at| now.seconds_since(at) >= RETELL_SECONDS || now < at);
+        if !is_due {
+            return Ok(());
+        }
+        let mut known: Vec<(Execution, Digest, Settlement)> = self
+            .journal
+            .state()
+            .executions()
+            .filter_map(|execution| {
+                let bundle = execution.intended.as_ref()?.emergency?;
+                let settlement = execution.settlement.clone()?;
+                let answered = settlement.delivered || settlement.refused.is_some();
+                answered.then(|| (execution.clone(), bundle, settlement))
+            })
+            .collect();
+        known.sort_by_key(|(_, _, settlement)| std::cmp::Reverse(settlement.at));
+        for (execution, bundle, settlement) in known.into_iter().take(RETOLD_MAX) {
+            let Ok(bundle) = self.kept_bundle(&bundle) else {
+                continue;
+            };
+            let caller = self.caller(world);
+            match self.client.emergency(caller, &bundle, &settlement.receipt) {
+                Ok(()) if settlement.delivered => {}
+                Ok(()) => self.journal.append(Record::ReceiptDelivered {
+                    warrant: execution.warrant,
+                })?,
+                Err(error) if refusal(&error).is_some() => {
+                    let text = format!("ATTENTION: this emergency is not taken again: {error}");
+                    self.tell(world, &execution.change, text);
+                }
+                // No answer: in the next round.
+                Err(_) => return Ok(()),
+            }
+        }
+        self.retold_at = Some(now);
+        Ok(())
     }
 
     /// Hands over notices and receipts that the gate does not have yet, in that order.
@@ -136,10 +198,17 @@ impl Host {
                 None => self
                     .client
                     .settled(caller, &execution.change, &settlement.receipt),
-                Some(digest) => {
-                    let bundle = self.kept_bundle(&digest)?;
-                    self.client.emergency(caller, &bundle, &settlement.receipt)
-                }
+                Some(digest) => match self.kept_bundle(&digest) {
+                    Ok(bundle) => self.client.emergency(caller, &bundle, &settlement.receipt),
+                    // The rest goes on; the receipt waits in the journal for what was signed.
+                    Err(error) => {
+                        let text = format!(
+                            "ATTENTION: what was signed in this emergency cannot be read, so the gate is not told of it: {error}; hint: put the file back, or have a human look at this host's journal"
+                        );
+                        self.tell(world, &execution.change, text);
+                        continue;
+                    }
+                },
             };
             let Err(error) = answer else {
                 self.journal.append(Record::ReceiptDelivered { warrant })?;
@@ -164,5 +233,18 @@ impl Host {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_are_settled_a_few_a_round_and_none_in_a_nearly_full_journal() {
+        assert!(takes_stranger(0, true));
+        assert!(takes_stranger(STRANGERS_MAX - 1, true));
+        assert!(!takes_stranger(STRANGERS_MAX, true));
+        assert!(!takes_stranger(0, false));
     }
 }

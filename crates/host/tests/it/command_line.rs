@@ -2,7 +2,8 @@
 
 use crate::gate::Gate;
 use crate::sandboxed::{Place, place, proposal};
-use countersign_domain::Timestamp;
+use countersign_domain::emergency::EmergencyBundle;
+use countersign_domain::{GroupQuorum, Timestamp};
 use std::process::{Command, Output};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -120,4 +121,43 @@ fn a_proxy_from_the_environment_never_sees_the_token() {
         .unwrap();
     assert!(enrolled.status.success(), "{}", err(&enrolled));
     assert!(proxy.accept().is_err(), "the proxy was asked");
+}
+
+#[test]
+fn an_order_is_written_under_a_bare_name_into_the_working_folder() {
+    let mut place = place();
+    let gate = Gate::start(
+        &place.config.host,
+        &place.config.deployment,
+        Timestamp::EPOCH,
+    );
+    place.config.server = gate.server.clone();
+    place.config.genesis = gate.genesis;
+    place.config.pins.emergency = vec![GroupQuorum {
+        group: "oncall".parse().unwrap(),
+        quorum: 2,
+    }];
+    place.write_config();
+    assert!(host(&place, &["enroll"]).status.success());
+    let folder = tempfile::tempdir().unwrap();
+    let prepare = || {
+        Command::new(env!("CARGO_BIN_EXE_countersign-host"))
+            .current_dir(folder.path())
+            .args(["emergency", "prepare", "--out", "order.json", "cs-web=1.1"])
+            .arg("--config")
+            .arg(place.config_path())
+            .output()
+            .unwrap()
+    };
+    let prepared = prepare();
+    assert!(prepared.status.success(), "{}", err(&prepared));
+    let text = std::fs::read(folder.path().join("order.json")).unwrap();
+    let bundle: EmergencyBundle = serde_json::from_slice(&text).unwrap();
+    assert!(out(&prepared).contains(&bundle.order.digest().unwrap().to_string()));
+    // One that exists is not overwritten.
+    assert!(!prepare().status.success());
+    assert_eq!(
+        std::fs::read(folder.path().join("order.json")).unwrap(),
+        text
+    );
 }

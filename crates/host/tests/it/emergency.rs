@@ -4,7 +4,7 @@
 use crate::gate::person;
 use crate::loop_end_to_end::{Deployment, deployment, world};
 use crate::sandboxed::now;
-use countersign_domain::emergency::EmergencyBundle;
+use countersign_domain::emergency::{EMERGENCY_BYTES_MAX, EmergencyBundle};
 use countersign_domain::receipt::Ending;
 use countersign_domain::roster::Operation;
 use countersign_domain::statement::{SSH_NAMESPACE, Subject};
@@ -361,6 +361,97 @@ fn who_pins_nobody_prepares_and_runs_nothing() {
     let error = host.run_emergency(world(), &bundle).unwrap_err();
     assert!(error.to_string().contains("pins nobody"), "{error}");
     assert_eq!(here.place.version("cs-web").as_deref(), Some("1.0"));
+}
+
+/// Statements that nobody signed, as large as a file takes them.
+fn padding(count: usize) -> Vec<SignedStatement> {
+    (0..count)
+        .map(|n| SignedStatement {
+            statement: format!("{n}{}", "x".repeat(60 * 1024)),
+            signature: String::new(),
+        })
+        .collect()
+}
+
+#[test]
+fn padding_beside_what_the_quorum_signed_keeps_no_emergency_from_the_gate() {
+    let here = pinned();
+    let mut bundle = prepare(&here, "cs-web=1.1");
+    // Ana's first, hers again with another nonce, and more than the gate would take.
+    sign(&mut bundle, &["ana"]);
+    sign(&mut bundle, &["ana"]);
+    bundle.statements[1] = state("ana", &bundle, subject(&bundle), now().plus_seconds(-60));
+    bundle.statements.extend(padding(13));
+    sign(&mut bundle, &["ben"]);
+    let signed: Vec<_> = [0, 15].map(|n| bundle.statements[n].clone()).into();
+    assert!(canonical::to_bytes(&bundle).unwrap().len() > EMERGENCY_BYTES_MAX);
+    assert_eq!(act(&here, &bundle).unwrap(), Ending::Succeeded);
+    here.run();
+    let handed = here.gate.state().emergencies[0].clone();
+    let taken: EmergencyBundle = serde_json::from_value(handed["bundle"].clone()).unwrap();
+    assert_eq!(taken.statements, signed);
+    let state = journal::read(&here.place.config.state_dir).unwrap();
+    assert_eq!(state.undelivered().count(), 0);
+}
+
+#[test]
+fn an_emergency_whose_bundle_is_lost_waits_and_stops_nothing_else() {
+    let here = pinned();
+    let mut bundle = prepare(&here, "cs-web=1.1");
+    sign(&mut bundle, &["ana", "ben"]);
+    assert_eq!(act(&here, &bundle).unwrap(), Ending::Succeeded);
+    let kept = here.place.config.state_dir.join("emergencies");
+    let aside = kept.with_extension("aside");
+    std::fs::rename(&kept, &aside).unwrap();
+    let change = here.authorized("cs-db", "1.1");
+    assert_eq!(here.run().executed, 1);
+    assert_eq!(here.receipt(&change).ending, Ending::Succeeded);
+    assert!(here.gate.state().emergencies.is_empty());
+    // Put back, it is handed in.
+    std::fs::rename(&aside, &kept).unwrap();
+    here.run();
+    assert_eq!(here.gate.state().emergencies.len(), 1);
+}
+
+#[test]
+fn an_emergency_is_handed_in_again_at_each_start_and_daily_whatever_was_answered() {
+    let here = pinned();
+    let mut bundle = prepare(&here, "cs-web=1.1");
+    sign(&mut bundle, &["ana", "ben"]);
+    assert_eq!(act(&here, &bundle).unwrap(), Ending::Succeeded);
+    // What a captured network process would answer: no, for good.
+    let refused = ("emergencies".to_owned(), (409, "conflict"));
+    here.gate.state().refuse.extend([refused]);
+    here.run();
+    let read = || journal::read(&here.place.config.state_dir).unwrap();
+    assert_eq!(read().undelivered().count(), 0);
+    here.gate.state().refuse.clear();
+    let handed = || here.gate.state().emergencies.len();
+    here.run();
+    assert_eq!(handed(), 1);
+    let order = bundle.order.digest().unwrap();
+    let settlement = read().get(&order).unwrap().settlement.clone().unwrap();
+    assert!(settlement.delivered && settlement.refused.is_some());
+    // The answer to that may be forged too: again, at the next start and a day later.
+    let seconds = std::sync::atomic::AtomicI64::new(0);
+    let clock = || now().plus_seconds(seconds.load(std::sync::atomic::Ordering::SeqCst));
+    let world = World {
+        clock: &clock,
+        progress: Progress::silent(),
+    };
+    let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+    let mut host = Host::open(here.place.config.clone(), world).unwrap();
+    for (later, count) in [(0, 2), (86_399, 2), (86_400, 3)] {
+        seconds.store(later, std::sync::atomic::Ordering::SeqCst);
+        host.run_once(world, &mut rng).unwrap();
+        assert_eq!(handed(), count, "{later}");
+    }
+    let before = std::fs::read(journal::path(&here.place.config.state_dir)).unwrap();
+    seconds.store(2 * 86_400, std::sync::atomic::Ordering::SeqCst);
+    host.run_once(world, &mut rng).unwrap();
+    // Which takes no room in the journal.
+    let after = std::fs::read(journal::path(&here.place.config.state_dir)).unwrap();
+    assert_eq!((handed(), before == after), (4, true));
 }
 
 #[test]

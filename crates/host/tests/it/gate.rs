@@ -67,6 +67,10 @@ pub struct State {
     pub observations: Vec<String>,
     /// Reports of packages that were taken.
     pub reports: Vec<String>,
+    /// Emergencies as they were handed in.
+    pub emergencies: Vec<Value>,
+    /// Warrants that nobody issued, told as unsettled.
+    pub forged_unsettled: Vec<Digest>,
     pub halted: bool,
     pub receipts_fail: bool,
     /// What the next requests of a kind (the last segment of their path) are refused with: status
@@ -196,6 +200,8 @@ impl Gate {
             changes: BTreeMap::new(),
             observations: Vec::new(),
             reports: Vec::new(),
+            emergencies: Vec::new(),
+            forged_unsettled: Vec::new(),
             halted: false,
             receipts_fail: false,
             refuse: BTreeMap::new(),
@@ -301,6 +307,10 @@ impl State {
             })
             .map(|(id, change)| json!({"change": id, "plan": self.plan_digest(change), "until": self.now}))
             .collect();
+        let forged = self
+            .forged_unsettled
+            .iter()
+            .map(|warrant| json!({"change": ChangeId::from_proposal(warrant), "warrant": warrant}));
         let unsettled: Vec<_> = self
             .changes
             .iter()
@@ -309,6 +319,7 @@ impl State {
                 let (jws, _) = change.warrant.as_ref()?;
                 Some(json!({"change": id, "warrant": Digest::of(jws.as_bytes())}))
             })
+            .chain(forged)
             .collect();
         json!({"prepare": prepare, "redeem": redeem, "unsettled": unsettled})
     }
@@ -438,6 +449,10 @@ impl State {
             }
             ("POST", ["hosts", _, "packages"]) => {
                 self.reports.push(text("report"));
+                (201, json!({}))
+            }
+            ("POST", ["hosts", _, "emergencies"]) => {
+                self.emergencies.push(body.clone());
                 (201, json!({}))
             }
             ("GET", ["hosts", _, "work"]) => (200, self.work()),

@@ -7,7 +7,7 @@ use countersign_domain::entry::change_digest;
 use countersign_domain::jws::PROPOSAL_TYP;
 use countersign_domain::lease::HostPlan;
 use countersign_domain::receipt::Ending;
-use countersign_domain::{ChangeId, canonical};
+use countersign_domain::{ChangeId, Digest, canonical};
 use countersign_host::journal;
 use countersign_host::progress::Progress;
 use countersign_host::work::{Host, World};
@@ -335,4 +335,17 @@ fn an_answer_that_grew_old_before_the_start_is_not_acted_on_although_the_clock_s
         "{:?}",
         receipt.notes
     );
+}
+
+#[test]
+fn warrants_that_nobody_issued_do_not_fill_the_journal() {
+    let here = deployment(|_| {});
+    here.run();
+    // Whoever carries the answers says so; the round ends where the receipts are handed over.
+    here.gate.state().forged_unsettled =
+        (0_u32..500).map(|n| Digest::of(&n.to_be_bytes())).collect();
+    here.gate.state().receipts_fail = true;
+    assert!(here.try_run().is_err());
+    let state = journal::read(&here.place.config.state_dir).unwrap();
+    assert_eq!(state.executions().count(), 32);
 }

@@ -201,6 +201,17 @@ fn inside_the_sandbox_nothing_can_be_read_written_or_run() {
             "{act}: {inside}"
         );
     }
+    // Ways round the rules for ports. Outside, it is the kernel's settings whether they are open.
+    for act in [
+        "open a multipath socket",
+        "connect to another port by sendto",
+        "connect to another port by sendmsg",
+        "connect to another port by sendmmsg",
+    ] {
+        let (outside, inside) = went(act);
+        assert!(!outside.contains("os error 1)"), "{act}: {outside}");
+        assert!(inside.contains("os error 1)"), "{act}: {inside}");
+    }
     assert_ne!(went("read the password hashes").1, "done");
     assert_eq!(went("look up an address"), ("done", "done"));
     assert_eq!(went("start a thread"), ("done", "done"));
@@ -307,15 +318,24 @@ fn a_forged_handover_through_the_network_process_is_not_acted_on() {
     let mut deployment = deployment(|_| ());
     let network = start(&deployment.gate.server);
     deployment.place.config.network = relay(&network.setting.socket, account());
-    deployment.authorized("cs-web", "1.1");
+    let change = deployment.authorized("cs-web", "1.1");
     // What a captured network process could do at best: answer in form, without the gate's keys.
     deployment.gate.state().tamper_handover = Some(Box::new(|handover| {
         let (signed, signature) = handover.lease.rsplit_once('.').unwrap();
         let first = if signature.starts_with('A') { 'B' } else { 'A' };
         handover.lease = format!("{signed}.{first}{}", &signature[1..]);
     }));
-    let summary = deployment.try_run();
-    assert!(summary.map_or(0, |summary| summary.executed) == 0);
+    let summary = deployment.run();
+    // It was asked for and came, and its signature was what this host refused.
+    assert!(deployment.gate.change(&change).warrant.is_some());
+    assert_eq!(summary.executed, 0);
+    let receipt = deployment.receipt(&change);
+    assert_eq!(receipt.ending, Ending::NeverStarted);
+    assert!(
+        receipt.notes[0].contains("signature"),
+        "{:?}",
+        receipt.notes
+    );
     assert_eq!(deployment.place.version("cs-web").as_deref(), Some("1.0"));
 }
 

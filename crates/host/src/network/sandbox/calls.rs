@@ -32,12 +32,9 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
     libc::SYS_readlinkat,
-    // Sockets, once made.
+    // Sockets, once made; for sending see below.
     libc::SYS_accept4,
     libc::SYS_connect,
-    libc::SYS_sendto,
-    libc::SYS_sendmsg,
-    libc::SYS_sendmmsg,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
     libc::SYS_recvmmsg,
@@ -129,21 +126,18 @@ fn programs() -> Result<[BpfProgram; 2], BackendError> {
 /// Allowed with some arguments only.
 fn conditional() -> Result<BTreeMap<c_long, Vec<SeccompRule>>, BackendError> {
     let to_change = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND;
-    let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
+    // Sending that would connect by the way: the rules for ports are asked at `connect` alone.
+    let connecting_not = |flags| argument(flags, libc::MSG_FASTOPEN, 0);
     Ok(BTreeMap::from([
+        (libc::SYS_sendto, vec![connecting_not(3)?]),
+        (libc::SYS_sendmsg, vec![connecting_not(2)?]),
+        (libc::SYS_sendmmsg, vec![connecting_not(3)?]),
         // To be read only.
         (
             libc::SYS_openat,
             vec![argument(2, to_change, libc::O_RDONLY)?],
         ),
-        // No raw packets, no kernel interfaces.
-        (
-            libc::SYS_socket,
-            families
-                .into_iter()
-                .map(|family| argument(0, -1, family))
-                .collect::<Result<_, _>>()?,
-        ),
+        (libc::SYS_socket, sockets()?),
         // A thread, not a process.
         (
             libc::SYS_clone,
@@ -156,15 +150,42 @@ fn conditional() -> Result<BTreeMap<c_long, Vec<SeccompRule>>, BackendError> {
     ]))
 }
 
+/// TCP, UDP and unix sockets: no raw packets, no kernel interfaces, and none of the other protocols of
+/// the same types (MPTCP, SCTP), which the rules for ports do not know.
+fn sockets() -> Result<Vec<SeccompRule>, BackendError> {
+    let kind = !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK);
+    let (stream, datagram) = (libc::SOCK_STREAM, libc::SOCK_DGRAM);
+    let mut rules = Vec::new();
+    for family in [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6] {
+        for (of, protocol) in [
+            (stream, 0),
+            (stream, libc::IPPROTO_TCP),
+            (datagram, 0),
+            (datagram, libc::IPPROTO_UDP),
+        ] {
+            rules.push(SeccompRule::new(vec![
+                condition(0, -1, family)?,
+                condition(1, kind, of)?,
+                condition(2, -1, protocol)?,
+            ])?);
+        }
+    }
+    Ok(rules)
+}
+
 /// The argument at `index` has, under `mask`, this value.
 fn argument(index: u8, mask: i32, value: i32) -> Result<SeccompRule, BackendError> {
+    SeccompRule::new(vec![condition(index, mask, value)?])
+}
+
+fn condition(index: u8, mask: i32, value: i32) -> Result<SeccompCondition, BackendError> {
     let bits = |number: i32| u64::from(number.cast_unsigned());
-    SeccompRule::new(vec![SeccompCondition::new(
+    SeccompCondition::new(
         index,
         SeccompCmpArgLen::Dword,
         SeccompCmpOp::MaskedEq(bits(mask)),
         bits(value),
-    )?])
+    )
 }
 
 const fn errno(number: i32) -> u32 {
