@@ -1,14 +1,17 @@
-//! Emergencies: a host tells what it did without the gate, the operator lists it, a human reviews it.
+//! Emergencies: a host tells what it did without the gate, the operator looks at it, a human reviews it.
 
 use super::access::FromHost;
 use super::body::{Asked, Body, Part};
 use super::hosts::itself;
-use super::wire::{Emergencies, EmergenciesQuery, EmergencyBody, ReviewBody};
+use super::wire::{Emergencies, EmergenciesQuery, EmergencyBody, EmergencyView, ReviewBody};
 use super::{App, Problem, heavy};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use countersign_domain::{ChangeId, HostId};
+use countersign_gate::GateError;
+use countersign_gate::state::{self, EmergencyRecord};
+use countersign_store::{Log, StoreError};
 use serde_json::{Value, json};
 
 pub(super) async fn told(
@@ -30,6 +33,25 @@ pub(super) async fn list(
 ) -> Result<Json<Emergencies>, Problem> {
     let emergencies = heavy(|| app.gate().emergencies(query.reviewed))?;
     Ok(Json(Emergencies { emergencies }))
+}
+
+pub(super) async fn one(
+    State(app): State<App>,
+    Part(change): Part<ChangeId>,
+) -> Result<Json<EmergencyView>, Problem> {
+    let view = heavy(|| {
+        app.gate().store().read(|view| {
+            let record = state::load::<EmergencyRecord>(view, change.as_str())?
+                .ok_or_else(|| GateError::not_found("emergency", change.as_str()))?;
+            let index = record.index;
+            let entry = view
+                .entry(Log::Authorizations, index)?
+                .and_then(|bytes| String::from_utf8(bytes).ok())
+                .ok_or_else(|| StoreError::Damaged(format!("entry {index} cannot be read")))?;
+            Ok::<_, GateError>(EmergencyView { record, entry })
+        })
+    })?;
+    Ok(Json(view))
 }
 
 pub(super) async fn review(

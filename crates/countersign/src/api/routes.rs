@@ -129,6 +129,11 @@ pub fn routes() -> Vec<Route> {
             post(emergencies::told),
         ),
         read("/api/v1/emergencies", Operator, get(emergencies::list)),
+        read(
+            "/api/v1/emergencies/{change}",
+            Operator,
+            get(emergencies::one),
+        ),
         write(
             "/api/v1/emergencies/{change}/reviews",
             Signature,

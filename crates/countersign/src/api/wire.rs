@@ -409,6 +409,15 @@ pub struct UnwarrantedView {
     pub entry: String,
 }
 
+/// An emergency, with the entry that tells of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EmergencyView {
+    /// Where it stands.
+    pub record: EmergencyRecord,
+    /// The entry's canonical bytes: what a review signs the digest of.
+    pub entry: String,
+}
+
 /// Feeds that were imported.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Feeds {

@@ -8,28 +8,32 @@ use super::context::signer;
 use super::decide::{digest_of, step};
 use super::render::{table, when};
 use super::signed::{show_and_sign, show_and_sign_for};
-use super::{Context, Failure};
+use super::{Context, Exit, Failure};
 use crate::ambient;
-use crate::api::wire::{Emergencies, ReviewBody};
+use crate::api::wire::{Emergencies, EmergencyView, ReviewBody};
 use crate::signing::Signer;
-use countersign_domain::PersonId;
 use countersign_domain::emergency::{
     EMERGENCY_BYTES_MAX, EMERGENCY_SECONDS_MAX, EMERGENCY_STATEMENTS_MAX, EmergencyBundle,
 };
+use countersign_domain::entry::{Entry, Event};
 use countersign_domain::statement::{Subject, Verdict};
 use countersign_domain::text::{SaltedText, shown};
+use countersign_domain::{ChangeId, Digest, PersonId, Roster, canonical};
 use countersign_gate::state::EmergencyRecord;
 use countersign_verify::emergency::check_form;
+use countersign_verify::receipt;
+use countersign_verify::ssh::verify_statement;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// What can be done in an emergency.
 #[derive(Debug, clap::Subcommand)]
 pub enum EmergencyCommand {
     /// Sign an order that a host prepared (`countersign-host emergency prepare`)
     Sign(SignArguments),
-    /// List what hosts did because the glass was broken
+    /// List what hosts did because the glass was broken; exits with 1 while any waits for a review
     List {
         /// Those that were reviewed, too
         #[arg(long)]
@@ -61,13 +65,14 @@ pub struct SignArguments {
     person: PersonId,
 }
 
-pub(super) fn run(context: &Context, command: EmergencyCommand) -> Result<(), Failure> {
+pub(super) fn run(context: &Context, command: EmergencyCommand) -> Result<ExitCode, Failure> {
     match command {
-        EmergencyCommand::Sign(arguments) => sign(context, &arguments),
-        EmergencyCommand::List { all } => list(context, all),
-        EmergencyCommand::Accept(arguments) => review(context, &arguments, Verdict::Accept),
-        EmergencyCommand::Concern(arguments) => review(context, &arguments, Verdict::Concern),
+        EmergencyCommand::Sign(arguments) => sign(context, &arguments)?,
+        EmergencyCommand::List { all } => return list(context, all),
+        EmergencyCommand::Accept(arguments) => review(context, &arguments, Verdict::Accept)?,
+        EmergencyCommand::Concern(arguments) => review(context, &arguments, Verdict::Concern)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn read(path: &Path) -> Result<EmergencyBundle, Failure> {
@@ -194,8 +199,13 @@ fn names(record: &EmergencyRecord) -> String {
     }
 }
 
-fn list(context: &Context, all: bool) -> Result<(), Failure> {
+/// The exit code says whether one waits for a human.
+fn list(context: &Context, all: bool) -> Result<ExitCode, Failure> {
     let emergencies = fetched(context, all)?;
+    let open = |of: &Emergencies| of.emergencies.iter().any(|one| one.reviewed.is_none());
+    // Those that are reviewed may fill the page: whether any is open is asked for by itself.
+    let open = open(&emergencies) || all && open(&fetched(context, false)?);
+    let now = ambient::now();
     context.answer(&emergencies, |emergencies| {
         let rows = emergencies.emergencies.iter().map(|one| {
             [
@@ -203,77 +213,111 @@ fn list(context: &Context, all: bool) -> Result<(), Failure> {
                 one.host.to_string(),
                 one.ending.as_str().to_owned(),
                 names(one),
-                match &one.reviewed {
-                    Some((verdict, person, ..)) => {
+                match (&one.reviewed, one.rung) {
+                    (Some((verdict, person, ..)), _) => {
                         format!("{person}: {}", format!("{verdict:?}").to_lowercase())
                     }
-                    None => format!("due {}", when(one.due_at, ambient::now())),
+                    (None, 0) => format!("due {}", when(one.due_at, now)),
+                    (None, rung) => format!("OVERDUE, rung {rung}"),
                 },
             ]
         });
         table(["emergency", "host", "ending", "signed by", "review"], rows)
+    })?;
+    Ok(if open {
+        Exit::Refused.into()
+    } else {
+        ExitCode::SUCCESS
     })
 }
 
-/// What happened, in the gate's words; the reviewer signs the digest of that entry.
-fn told(record: &EmergencyRecord) -> String {
-    let mut lines = vec![
-        format!(
-            "  Host `{}` acted without the gate and ended at {}: {}",
-            record.host,
-            record.ended_at,
-            record.ending.as_str()
-        ),
-        format!("  signed by {}", names(record)),
-    ];
-    lines.extend(record.in_place.iter().map(|one| {
-        format!(
-            "      in place: {} {}",
-            one.name,
-            one.new
-                .as_ref()
-                .map_or("removed", |version| version.as_str())
-        )
+/// What happened, from the bytes of the entry whose digest is signed, not from the server's words. What
+/// cannot be checked against the roster is said.
+fn told(entry: &Entry, roster: &Roster) -> Result<String, Failure> {
+    let Event::Emergency {
+        host,
+        statements,
+        receipt,
+        ..
+    } = &entry.event
+    else {
+        return Err(Failure::refused("that entry is no emergency"));
+    };
+    let receipt = match receipt::verify(receipt, roster) {
+        Ok(receipt) => receipt.into_inner(),
+        Err(error) => {
+            return Err(Failure::refused(format!(
+                "the receipt of `{host}` does not hold: {error}"
+            ))
+            .hint("nothing that it says can be reviewed; see `countersign log verify`"));
+        }
+    };
+    let mut lines = vec![format!(
+        "  Host `{host}` acted without the gate and ended at {}: {}",
+        receipt.ended_at,
+        receipt.ending.as_str()
+    )];
+    for one in statements {
+        lines.push(match verify_statement(one, roster, None) {
+            Ok(statement) => format!("  signed by {}", statement.approver),
+            Err(error) => format!("  WARNING, a signature does not hold: {error}"),
+        });
+    }
+    if statements.is_empty() {
+        lines.push("  WARNING: signed by nobody whose signature counts".into());
+    }
+    lines.extend(receipt.in_place.iter().map(|one| {
+        let version = one.new.as_ref();
+        let version = version.map_or("removed", |version| version.as_str());
+        format!("      in place: {} {version}", one.name)
     }));
-    lines.extend(
-        record
-            .notes
-            .iter()
-            .map(|note| format!("      the host says: {}", shown(note, 300))),
-    );
-    lines.join("\n")
+    let notes = receipt.notes.iter();
+    lines.extend(notes.map(|note| format!("      the host says: {}", shown(note, 300))));
+    Ok(lines.join("\n"))
 }
 
-fn review(context: &Context, arguments: &ReviewArguments, verdict: Verdict) -> Result<(), Failure> {
+/// The emergency that an id, or the beginning of one, names.
+fn named(context: &Context, named: &str) -> Result<ChangeId, Failure> {
     let all = fetched(context, false)?.emergencies;
     let mut matching = all
         .into_iter()
-        .filter(|one| one.change.as_str().starts_with(&arguments.emergency));
-    let record = match (matching.next(), matching.next()) {
-        (Some(record), None) => record,
-        (None, _) => {
-            return Err(Failure::refused(format!(
-                "no emergency `{}` waits for a review",
-                shown(&arguments.emergency, 100)
-            ))
-            .hint("see `countersign emergency list`"));
-        }
-        (Some(_), Some(_)) => {
-            return Err(Failure::usage(
-                "that is the beginning of several; name more of it",
-            ));
-        }
-    };
+        .map(|record| record.change)
+        .filter(|change| change.as_str().starts_with(named));
+    match (matching.next(), matching.next()) {
+        (Some(change), None) => Ok(change),
+        (None, _) => Err(Failure::refused(format!(
+            "no emergency `{}` waits for a review",
+            shown(named, 100)
+        ))
+        .hint("see `countersign emergency list`")),
+        (Some(_), Some(_)) => Err(Failure::usage(
+            "that is the beginning of several; name more of it",
+        )),
+    }
+}
+
+fn review(context: &Context, arguments: &ReviewArguments, verdict: Verdict) -> Result<(), Failure> {
+    let emergency = named(context, &arguments.emergency)?;
+    let path = format!("emergencies/{}", encoded(emergency.as_str()));
     let client = context.client()?;
     let roster = client.roster()?;
+    let view: EmergencyView = client.get(&path)?;
+    let entry: Entry = canonical::from_bytes(view.entry.as_bytes())
+        .map_err(|error| Failure::refused(format!("its entry cannot be read: {error}")))?;
+    let same = matches!(&entry.event, Event::Emergency { emergency: of, .. } if *of == emergency);
+    if entry.deployment != roster.deployment || !same {
+        return Err(Failure::refused(format!(
+            "the server showed another entry than that of `{emergency}`"
+        )));
+    }
     let (person, key) = context.person(&roster)?;
     let note = arguments
         .note
         .as_ref()
         .map(|text| SaltedText::new(ambient::random(), text.clone()));
     let subject = Subject::EmergencyReview {
-        emergency: record.change.clone(),
-        entry: record.entry,
+        emergency: emergency.clone(),
+        entry: Digest::of(view.entry.as_bytes()),
         verdict,
         note: digest_of(note.as_ref())?,
     };
@@ -281,14 +325,14 @@ fn review(context: &Context, arguments: &ReviewArguments, verdict: Verdict) -> R
         context,
         &signer(&roster, &person, &key),
         subject,
-        &told(&record),
+        &told(&entry, &roster)?,
         false,
         ambient::now(),
     )?;
-    let path = format!("emergencies/{}/reviews", encoded(record.change.as_str()));
-    let _: serde_json::Value = client.post(&path, &ReviewBody { statement, note })?;
+    let _: serde_json::Value =
+        client.post(&format!("{path}/reviews"), &ReviewBody { statement, note })?;
     context.answer(
-        &serde_json::json!({"emergency": record.change, "reviewed": true}),
-        |_| format!("{} is reviewed", record.change),
+        &serde_json::json!({"emergency": emergency, "reviewed": true}),
+        |_| format!("{emergency} is reviewed"),
     )
 }

@@ -195,7 +195,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Reconcile(arguments) => return reconcile::run(context, arguments),
         Command::Halt(arguments) => halt::halt(context, arguments)?,
         Command::Resume(arguments) => halt::resume(context, arguments)?,
-        Command::Emergency(command) => emergency::run(context, command)?,
+        Command::Emergency(command) => return emergency::run(context, command),
         Command::Roster(command) => roster::run(context, command)?,
         Command::Statement(command) => statement::run(context, command)?,
         Command::Agent(command) => return agent::run(context, command),

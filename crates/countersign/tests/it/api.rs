@@ -45,6 +45,7 @@ const MATRIX: &[(&str, Access)] = &[
     ("POST /api/v1/hosts/{host}/packages", Access::Host),
     ("POST /api/v1/hosts/{host}/emergencies", Access::Host),
     ("GET /api/v1/emergencies", Access::Operator),
+    ("GET /api/v1/emergencies/{change}", Access::Operator),
     (
         "POST /api/v1/emergencies/{change}/reviews",
         Access::Signature,

@@ -130,9 +130,9 @@ fn an_order_is_prepared_signed_and_run_without_a_server_and_reviewed_with_one() 
     for _ in 0..2 {
         countersign(&dir, &["host", "run", "--once", "--config", config]).done();
     }
-    let listed = countersign(&dir, &["emergency", "list", "--json"])
-        .done()
-        .json();
+    let listed = countersign(&dir, &["emergency", "list", "--json"]);
+    assert_eq!(listed.code, 1, "one waits for a human");
+    let listed = listed.json();
     let listed = listed["emergencies"].as_array().unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0]["people"][0], "maria.ortiz");
@@ -142,7 +142,19 @@ fn an_order_is_prepared_signed_and_run_without_a_server_and_reviewed_with_one() 
     // It waits for a human. (In a trial, the same one may.)
     let id = listed[0]["change"].as_str().unwrap();
     let reviewed = countersign(&dir, &["emergency", "accept", id, "--yes"]).done();
-    assert!(reviewed.stderr.contains("REVIEW of emergency"));
+    for words in [
+        "REVIEW of emergency",
+        "acted without the gate and ended at",
+        "succeeded",
+        "signed by maria.ortiz",
+        "in place: cs-tools 1.1",
+    ] {
+        assert!(
+            reviewed.stderr.contains(words),
+            "{words}: {}",
+            reviewed.stderr
+        );
+    }
     let left = countersign(&dir, &["emergency", "list", "--json"]).done();
     assert_eq!(left.json()["emergencies"].as_array().unwrap().len(), 0);
     assert_eq!(

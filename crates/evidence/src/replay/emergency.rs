@@ -8,7 +8,7 @@ use super::{Place, Replay, verified};
 use crate::finding::{FindingKind, Note};
 use countersign_domain::entry::{Entry, Event};
 use countersign_domain::statement::Subject;
-use countersign_domain::{ChangeId, Digest, SignedStatement, canonical};
+use countersign_domain::{ChangeId, Digest, PersonId, SignedStatement, canonical};
 use countersign_verify::receipt;
 use countersign_verify::ssh::verify_statement;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,8 +18,17 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Emergencies {
     /// Every order that was told of: each once.
     orders: BTreeSet<Digest>,
-    /// Those that no human has reviewed, with the digest of the entry.
-    open: BTreeMap<ChangeId, Digest>,
+    /// Those that no human has reviewed.
+    open: BTreeMap<ChangeId, Open>,
+}
+
+/// An emergency that waits for a review.
+#[derive(Debug)]
+struct Open {
+    /// The digest of its entry.
+    entry: Digest,
+    /// Who broke the glass.
+    people: BTreeSet<PersonId>,
 }
 
 impl Emergencies {
@@ -79,6 +88,7 @@ impl Replay {
             }
             Err(error) => note.say(FindingKind::Signature, error.to_string()),
         }
+        let mut people = BTreeSet::new();
         // INVARIANT (named humans are proven): whoever is said to have broken the glass signed that.
         for one in statements {
             match verify_statement(one, roster, None) {
@@ -93,6 +103,7 @@ impl Replay {
                         FindingKind::Link,
                         format!("`{}` signed no such emergency", statement.approver),
                     );
+                    people.insert(statement.approver.clone());
                 }
                 Err(error) => note.say(FindingKind::Signature, error.to_string()),
             }
@@ -108,8 +119,9 @@ impl Replay {
             format!("the order of `{emergency}` was told of before"),
         );
         if let Ok(bytes) = canonical::to_bytes(entry) {
-            let digest = Digest::of(&bytes);
-            self.emergencies.open.insert(emergency.clone(), digest);
+            let entry = Digest::of(&bytes);
+            let open = Open { entry, people };
+            self.emergencies.open.insert(emergency.clone(), open);
         }
     }
 
@@ -124,7 +136,7 @@ impl Replay {
         let Some(statement) = verified(signed, roster, place.at, note) else {
             return;
         };
-        let Some(digest) = self.emergencies.open.get(emergency) else {
+        let Some(open) = self.emergencies.open.get(emergency) else {
             note.say(
                 FindingKind::Order,
                 format!("`{emergency}` is no emergency that waits for a review"),
@@ -134,7 +146,13 @@ impl Replay {
         let about = matches!(
             &statement.subject,
             Subject::EmergencyReview { emergency: stated, entry, .. }
-                if stated == emergency && entry == digest
+                if stated == emergency && *entry == open.entry
+        );
+        // INVARIANT (no self-approval): but for a trial, where one person does everything.
+        note.expect(
+            roster.trial || !open.people.contains(&statement.approver),
+            FindingKind::SelfApproval,
+            format!("`{}` broke the glass and reviewed it", statement.approver),
         );
         if note.expect(
             about,

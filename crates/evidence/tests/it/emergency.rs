@@ -73,6 +73,10 @@ fn good(house: &mut House) -> u64 {
 }
 
 fn review(house: &mut House, signer: &str, entry: Digest) {
+    review_as(house, "maria", signer, entry);
+}
+
+fn review_as(house: &mut House, person: &str, signer: &str, entry: Digest) {
     let emergency = ChangeId::from_proposal(&order());
     let subject = Subject::EmergencyReview {
         emergency: emergency.clone(),
@@ -80,7 +84,7 @@ fn review(house: &mut House, signer: &str, entry: Digest) {
         verdict: Verdict::Accept,
         note: None,
     };
-    let statement = state_with(signer, "maria", house.now, subject);
+    let statement = state_with(signer, person, house.now, subject);
     house.event(Event::EmergencyReviewed {
         emergency,
         statement,
@@ -159,4 +163,15 @@ fn an_emergency_told_twice_or_reviewed_by_nobody_is_found() {
     good(&mut house);
     review(&mut house, "maria", order());
     found(&house.verify(), &[Link]);
+}
+
+#[test]
+fn whoever_broke_the_glass_and_reviews_it_is_found() {
+    for person in ["ana", "chen"] {
+        let mut house = house();
+        let index = good(&mut house);
+        let entry = entry_digest(&house, index);
+        review_as(&mut house, person, person, entry);
+        found(&house.verify(), &[SelfApproval]);
+    }
 }
