@@ -4,9 +4,11 @@
 //! can go around it, and reconciliation finds that.
 
 mod dpkg;
+mod ground;
 mod parse;
 
 pub use dpkg::{dpkg_configuration, run as run_dpkg};
+pub use ground::Ground;
 pub use parse::{Direction, HookError, Line, Target, parse, without_settings};
 
 use crate::artifact::file_digest;
@@ -127,7 +129,9 @@ fn verdict(config: &Config) -> Verdict {
         Ok(lines) => lines,
         Err(error) => return Verdict::NotCovered(error.to_string()),
     };
-    let why = match journal::read(&config.state_dir).map(|state| judge(&state, &lines)) {
+    let ground = Ground::of(config);
+    let judged = journal::read(&config.state_dir).map(|state| judge(&state, &ground, &lines));
+    let why = match judged {
         Ok(Verdict::Ask(why)) => why,
         Ok(verdict) => return verdict,
         Err(error) => return Verdict::NotCovered(error.to_string()),
@@ -156,7 +160,7 @@ fn read_info() -> io::Result<String> {
 /// Whether every line is among the transitions that are spent by what is open in this very session, in the direction that it is in. A subset is fine, and so is a repeat (apt asks
 /// twice at times); anything else is not covered.
 #[must_use]
-pub fn judge(state: &State, lines: &[Line]) -> Verdict {
+pub fn judge(state: &State, ground: &Ground, lines: &[Line]) -> Verdict {
     let not = |why: String| Verdict::NotCovered(why);
     let first = lines.first().map_or("nothing", |line| line.name.as_str());
     let open: Vec<&Intended> = state
@@ -194,7 +198,7 @@ pub fn judge(state: &State, lines: &[Line]) -> Verdict {
     for line in lines {
         let mut closest = None;
         for (phase, transitions) in &spent {
-            match permitted(line, transitions) {
+            match permitted(line, transitions, ground) {
                 Ok(_) => {
                     closest = None;
                     break;
@@ -220,6 +224,7 @@ pub fn judge(state: &State, lines: &[Line]) -> Verdict {
 pub(crate) fn permitted<'a>(
     line: &Line,
     transitions: &'a [Transition],
+    ground: &Ground,
 ) -> Result<&'a Transition, String> {
     let transition = transitions
         .iter()
@@ -241,6 +246,9 @@ pub(crate) fn permitted<'a>(
             if line.old != transition.old {
                 return Err("another version is installed than was permitted to change".into());
             }
+            ground
+                .check(path)
+                .map_err(|why| format!("its file: {why}"))?;
             let found = file_digest(path).map_err(|error| format!("its file: {error}"))?;
             if transition.sha256 == Some(found) {
                 Ok(transition)

@@ -5,6 +5,7 @@ use crate::journal::{Journal, Record, Runner};
 use crate::session::Session;
 use countersign_domain::{ChangeId, Digest, Nonce};
 use proptest::prelude::*;
+use std::os::unix::fs::PermissionsExt as _;
 
 const HEAD: &str =
     "VERSION 3\nAPT::Architecture=amd64\nCommandLine::AsString=apt-get%20upgrade\n\n";
@@ -122,9 +123,14 @@ fn scene(session: Session, phase: Option<Phase>) -> Scene {
 }
 
 impl Scene {
+    /// The folder of this scene is the one that its host was told of.
+    fn ground(&self) -> Ground {
+        Ground::below(self.dir.path())
+    }
+
     fn judge(&self, body: &str) -> Verdict {
         let body = body.replace("DIR", &self.dir.path().display().to_string());
-        judge(self.journal.state(), &lines(&body).unwrap())
+        judge(self.journal.state(), &self.ground(), &lines(&body).unwrap())
     }
 }
 
@@ -171,6 +177,50 @@ fn exactly_the_spent_transitions_pass() {
 }
 
 #[test]
+fn a_file_that_somebody_else_could_exchange_is_not_covered() {
+    let scene = scene(Session::current().unwrap(), Some(Phase::Forward));
+    let file = scene.dir.path().join("web.deb");
+    let folder = scene.dir.path().join("folder");
+    let inside = folder.join("web.deb");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::copy(&file, &inside).unwrap();
+    let set = |path: &Path, mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(path, mode).unwrap();
+    };
+    set(&folder, 0o755);
+    set(&inside, 0o644);
+    let body = FORWARD.replace("web.deb", "folder/web.deb");
+    assert_eq!(scene.judge(&body), Verdict::Covered);
+    for (path, mode) in [(&folder, 0o777), (&folder, 0o1777), (&inside, 0o666)] {
+        let before = std::fs::metadata(path).unwrap().permissions();
+        set(path, mode);
+        let Verdict::NotCovered(why) = scene.judge(&body) else {
+            panic!("{path:?} {mode:o}");
+        };
+        assert!(why.contains("others than root can change"), "{why}");
+        std::fs::set_permissions(path, before).unwrap();
+    }
+    assert_eq!(scene.judge(&body), Verdict::Covered);
+    // The same bytes by way of a link that could lead elsewhere.
+    std::os::unix::fs::symlink(&folder, scene.dir.path().join("link")).unwrap();
+    let linked = FORWARD.replace("web.deb", "link/web.deb");
+    assert!(matches!(scene.judge(&linked), Verdict::NotCovered(_)));
+    // Outside of what the configuration names, every folder counts, the one for temporary files too.
+    let elsewhere = Ground::below(Path::new("/nonexistent"));
+    let private = |path: &Path| elsewhere.check(path);
+    assert!(private(Path::new("/bin/../bin/sh")).is_err());
+    let temporary = std::env::temp_dir();
+    let mode = std::fs::metadata(&temporary).unwrap().permissions().mode();
+    assert_eq!(private(&inside).is_err(), mode & 0o022 != 0);
+    // Somebody else's, where this process can make it so.
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&inside, Some(65_534), None).unwrap();
+        assert!(matches!(scene.judge(&body), Verdict::NotCovered(_)));
+    }
+}
+
+#[test]
 fn the_way_back_passes_only_while_rolling_back() {
     let scene = scene(Session::current().unwrap(), Some(Phase::Reverse));
     assert_eq!(scene.judge(BACK), Verdict::Covered);
@@ -190,7 +240,7 @@ fn nothing_passes_without_a_spent_intent_of_this_session() {
     };
     let scene = scene(other, Some(Phase::Forward));
     assert!(matches!(scene.judge(FORWARD), Verdict::NotCovered(_)));
-    let nobody = judge(&State::default(), &lines(REMOVE).unwrap());
+    let nobody = judge(&State::default(), &scene.ground(), &lines(REMOVE).unwrap());
     assert!(matches!(nobody, Verdict::Ask(_)));
 }
 

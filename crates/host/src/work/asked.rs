@@ -6,7 +6,7 @@ use super::redeem::Redeemed;
 use super::{Host, WorkError, World};
 use crate::asked::{self, Listener, Question};
 use crate::client::ToRedeem;
-use crate::hook::{self, Line, Target};
+use crate::hook::{self, Ground, Line, Target};
 use crate::journal::{Execution, Intended};
 use crate::session::Session;
 use countersign_domain::id::CheckName;
@@ -136,7 +136,7 @@ impl Host {
                 open.change
             )));
         }
-        let missing = beyond(&self.begun(), &question.lines);
+        let missing = beyond(&self.begun(), &question.lines, &self.ground());
         if !missing.is_empty()
             && let Err(why) = self.redeem_for(world, rng, session, question.pid, &missing)?
         {
@@ -207,6 +207,10 @@ impl Host {
         Ok(Ok(()))
     }
 
+    fn ground(&self) -> Ground {
+        Ground::of(&self.config)
+    }
+
     /// What is begun and open, all of one session.
     fn begun(&self) -> Vec<Begun> {
         self.journal
@@ -242,6 +246,7 @@ impl Host {
 
     /// Authorized plans that together contain every line, file digests included: one when one does.
     fn containing(&self, tasks: &[ToRedeem], lines: &[&Line]) -> Result<Vec<ToRedeem>, String> {
+        let ground = self.ground();
         let mut plans = Vec::new();
         let mut closest = None;
         for task in tasks {
@@ -252,7 +257,7 @@ impl Host {
             match self.held_plan(&task.plan) {
                 Ok(plan) => {
                     let forward = transitions(&plan);
-                    let contained = lines.iter().map(|line| contained(line, &forward));
+                    let contained = lines.iter().map(|line| contained(line, &forward, &ground));
                     let contained: Vec<Result<(), String>> = contained.collect();
                     if let Some(why) = contained.iter().find_map(|one| one.as_ref().err()) {
                         closest = closest.or_else(|| Some(why.clone()));
@@ -296,7 +301,7 @@ impl Host {
 
     /// Spends what of these lines is not spent yet by this session.
     fn spend_asked(&mut self, world: World<'_>, lines: &[Line]) -> Result<Said, WorkError> {
-        let fresh = match wanted(lines, &self.begun()) {
+        let fresh = match wanted(lines, &self.begun(), &self.ground()) {
             Ok(fresh) => fresh,
             Err(why) => return Ok(Err(format!("the plans of this run's warrants: {why}"))),
         };
@@ -348,35 +353,39 @@ struct Begun {
     spent: Vec<Transition>,
 }
 
-fn contained(line: &Line, forward: &[Transition]) -> Result<(), String> {
-    match hook::permitted(line, forward) {
+fn contained(line: &Line, forward: &[Transition], ground: &Ground) -> Result<(), String> {
+    match hook::permitted(line, forward, ground) {
         Ok(_) => Ok(()),
         Err(why) => Err(format!("`{}`: {why}", shown(line.name.as_str(), 100))),
     }
 }
 
 /// The lines that no plan of this run contains.
-fn beyond<'a>(begun: &[Begun], lines: &'a [Line]) -> Vec<&'a Line> {
+fn beyond<'a>(begun: &[Begun], lines: &'a [Line], ground: &Ground) -> Vec<&'a Line> {
     lines
         .iter()
         .filter(|line| {
             !begun
                 .iter()
-                .any(|one| contained(line, &one.forward).is_ok())
+                .any(|one| contained(line, &one.forward, ground).is_ok())
         })
         .collect()
 }
 
 /// By warrant, the transitions of these lines that are not spent yet, each once. An error says what
 /// no plan of this run contains.
-fn wanted(lines: &[Line], begun: &[Begun]) -> Result<BTreeMap<Digest, Vec<Transition>>, String> {
+fn wanted(
+    lines: &[Line],
+    begun: &[Begun],
+    ground: &Ground,
+) -> Result<BTreeMap<Digest, Vec<Transition>>, String> {
     let mut fresh: BTreeMap<Digest, Vec<Transition>> = BTreeMap::new();
     let mut configured = Vec::new();
     for line in lines {
         let mut found = None;
         let mut closest = String::from("this run has begun nothing");
         for one in begun {
-            match hook::permitted(line, &one.forward) {
+            match hook::permitted(line, &one.forward, ground) {
                 Ok(transition) if one.spent.contains(transition) => {
                     found = None;
                     closest.clear();
