@@ -9,6 +9,7 @@ mod packages;
 mod planning;
 mod redeem;
 mod settle;
+mod steps;
 
 use crate::act::{ActError, Executor};
 use crate::apt::{Apt, AptError};
@@ -23,6 +24,7 @@ use crate::put_off::PutOff;
 use crate::seen::{Seen, SeenError};
 use crate::transitions::{ReportError, Reports};
 use answer::refusal;
+use asked::Pause;
 use countersign_domain::canonical::CanonicalError;
 use countersign_domain::jws::OBSERVATION_TYP;
 use countersign_domain::observation::OBSERVATION_BYTES_MAX;
@@ -31,14 +33,10 @@ use rand::RngCore;
 use redeem::Redeemed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Duration;
+use steps::Steps;
 
 /// Rounds of `--once` at most.
 const ROUNDS_MAX: usize = 1_000;
-/// Between two rounds that had nothing to do.
-const IDLE: Duration = Duration::from_secs(5);
-/// After a round that failed.
-const AFTER_FAILURE: Duration = Duration::from_secs(30);
 /// The largest plan that is read back, in bytes.
 const PLAN_BYTES_MAX: u64 = 256 * 1024;
 /// What an observation's content may take, in bytes: base64 makes it a third longer.
@@ -134,6 +132,8 @@ pub struct Host {
     strangers: usize,
     /// When emergencies were handed in again in this run.
     retold_at: Option<Timestamp>,
+    /// Until when each run that the hook saw may begin steps.
+    steps: Steps,
     /// Redeems nothing: authorizations are left for a later run.
     prepares_only: bool,
 }
@@ -202,6 +202,7 @@ impl Host {
             refused_just_now: false,
             strangers: 0,
             retold_at: None,
+            steps: Steps::default(),
             prepares_only: false,
         };
         if host.journal.state().is_blank() {
@@ -250,12 +251,12 @@ impl Host {
         let listener = self.listen(world);
         loop {
             let pause = match self.round(world, rng) {
-                Ok(summary) if summary.acted() > 0 => Duration::ZERO,
-                Ok(_) => IDLE,
+                Ok(summary) if summary.acted() > 0 => Pause::None,
+                Ok(_) => Pause::Idle,
                 Err(error) if error.is_final() => return error,
                 Err(error) => {
                     world.progress.line(format!("error: {error}"));
-                    AFTER_FAILURE
+                    Pause::Failed
                 }
             };
             if let Err(error) = self.attend(world, rng, listener.as_ref(), pause) {

@@ -21,6 +21,22 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Between two rounds when nobody can ask.
 const NAP: Duration = Duration::from_millis(100);
 
+/// Between two rounds that had nothing to do.
+const IDLE: Duration = Duration::from_secs(5);
+/// After a round that failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(30);
+
+/// How long it is before the next round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// The last one had something to do.
+    None,
+    /// It had not.
+    Idle,
+    /// It failed.
+    Failed,
+}
+
 /// What the hook is told: covered, or why not.
 type Said = Result<(), String>;
 
@@ -41,7 +57,8 @@ impl Host {
     }
 
     /// Answers what is asked for this long, or until there is something else to do: a run that was
-    /// seen has ended.
+    /// seen has ended, and its package tools too. After a round that failed the whole pause is kept,
+    /// for the next one would fail likewise.
     ///
     /// # Errors
     /// Only what ends this process: a journal that cannot be written.
@@ -50,8 +67,13 @@ impl Host {
         world: World<'_>,
         rng: &mut dyn RngCore,
         listener: Option<&Listener>,
-        pause: Duration,
+        pause: Pause,
     ) -> Result<(), WorkError> {
+        let (pause, has_failed) = match pause {
+            Pause::None => (Duration::ZERO, false),
+            Pause::Idle => (IDLE, false),
+            Pause::Failed => (AFTER_FAILURE, true),
+        };
         let until = Instant::now() + pause;
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -72,7 +94,10 @@ impl Host {
                 self.answer(world, rng, question)?;
                 continue;
             }
-            if left.is_zero() || seen.iter().any(|session| !session.is_alive()) {
+            let over = || {
+                seen.iter().any(|session| !session.is_alive()) && self.apt.package_lock_is_free()
+            };
+            if left.is_zero() || (!has_failed && over()) {
                 return Ok(());
             }
         }
@@ -196,6 +221,8 @@ impl Host {
                 session.clone(),
                 one.asked,
             )?;
+            let warrant = *one.permit.warrant().digest();
+            self.allow_steps(world, warrant, one.asked);
             if let Some(receipt) = never {
                 self.deliver(world)?;
                 return Ok(Err(format!(
@@ -299,12 +326,35 @@ impl Host {
         })
     }
 
+    /// Remembers until when steps may be begun under a warrant.
+    fn allow_steps(&mut self, world: World<'_>, warrant: Digest, asked: Instant) {
+        let state = self.journal.state();
+        self.steps
+            .keep(|known| state.open().any(|open| open.warrant == *known));
+        let until = state
+            .get(&warrant)
+            .and_then(|execution| execution.intended.as_ref()?.until);
+        if let Some(until) = until {
+            let left = until.seconds_since((world.clock)()).max(0).unsigned_abs();
+            let left = Duration::from_secs(left);
+            self.steps.allow(warrant, left, asked, Instant::now());
+        }
+    }
+
     /// Spends what of these lines is not spent yet by this session.
     fn spend_asked(&mut self, world: World<'_>, lines: &[Line]) -> Result<Said, WorkError> {
         let fresh = match wanted(lines, &self.begun(), &self.ground()) {
             Ok(fresh) => fresh,
             Err(why) => return Ok(Err(format!("the plans of this run's warrants: {why}"))),
         };
+        // INVARIANT (no warrant, no effect): all of the step, or nothing.
+        let now = Instant::now();
+        if let Some(why) = fresh
+            .keys()
+            .find_map(|warrant| self.steps.over(warrant, now))
+        {
+            return Ok(Err(why.into()));
+        }
         for (warrant, transitions) in fresh {
             self.executor(world, &|_, _| false)
                 .spend_seen(warrant, &transitions)?;

@@ -94,6 +94,50 @@ fn a_second_session_is_refused_while_one_is_open() {
 }
 
 #[test]
+fn a_run_that_ended_while_a_package_tool_still_runs_is_waited_for_with_pauses() {
+    let here = waiting();
+    let change = authorized(&here, &[("cs-web", "1.1")]);
+    let daemon = Daemon::start(&here);
+    let run = {
+        // Its yes comes before the daemon is stopped, which does not see how it ends.
+        let asked = here.place.dir.path().join("asked");
+        let go = here.place.dir.path().join("go");
+        let waits = here.place.dir.path().join("waits");
+        let text = format!(
+            "#!/bin/sh\n{} apt-hook --config {} || exit 1\ntouch {}\nwhile [ ! -e {} ]; do sleep 0.05; done\n",
+            env!("CARGO_BIN_EXE_countersign-host"),
+            here.place.config_path().display(),
+            asked.display(),
+            go.display(),
+        );
+        std::fs::write(&waits, text).unwrap();
+        std::fs::set_permissions(&waits, std::fs::Permissions::from_mode(0o755)).unwrap();
+        here.place
+            .sandbox
+            .guard(&[waits.display().to_string()])
+            .unwrap();
+        let run = apt_get(&here, "cs-web");
+        until("it is covered", || asked.exists());
+        daemon.signal("STOP");
+        std::fs::write(&go, "").unwrap();
+        run.wait_with_output().unwrap()
+    };
+    assert!(run.status.success(), "{run:?}");
+    let path = here.place.sandbox.root().join("var/lib/dpkg/lock-frontend");
+    let held = std::fs::File::options().write(true).open(path).unwrap();
+    rustix::fs::fcntl_lock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let before = here.gate.state().rounds;
+    daemon.signal("CONT");
+    std::thread::sleep(Duration::from_secs(6));
+    let rounds = here.gate.state().rounds - before;
+    assert!((1..=3).contains(&rounds), "{rounds} rounds in 6 s");
+    assert!(here.gate.change(&change).receipts.is_empty());
+    // As soon as the lock is free, it is settled.
+    drop(held);
+    assert_eq!(settled(&here, &change).ending, Ending::Succeeded);
+}
+
+#[test]
 fn a_daemon_that_hangs_means_no_after_the_time_that_was_set() {
     let here = admitted(|place| {
         place.config.hook.only_when_asked = true;

@@ -71,6 +71,8 @@ pub struct State {
     pub emergencies: Vec<Value>,
     /// Warrants that nobody issued, told as unsettled.
     pub forged_unsettled: Vec<Digest>,
+    /// How often a host asked what there is to do.
+    pub rounds: usize,
     pub halted: bool,
     pub receipts_fail: bool,
     /// What the next requests of a kind (the last segment of their path) are refused with: status
@@ -202,6 +204,7 @@ impl Gate {
             reports: Vec::new(),
             emergencies: Vec::new(),
             forged_unsettled: Vec::new(),
+            rounds: 0,
             halted: false,
             receipts_fail: false,
             refuse: BTreeMap::new(),
@@ -455,7 +458,10 @@ impl State {
                 self.emergencies.push(body.clone());
                 (201, json!({}))
             }
-            ("GET", ["hosts", _, "work"]) => (200, self.work()),
+            ("GET", ["hosts", _, "work"]) => {
+                self.rounds += 1;
+                (200, self.work())
+            }
             ("POST", ["changes", id, "receipts"]) if self.receipts_fail => {
                 (503, json!({"title": format!("no receipt for {id} today")}))
             }

@@ -2,7 +2,7 @@
 //! python-apt, each on a private root.
 
 use crate::loop_end_to_end::Deployment;
-use crate::seen::{Daemon, authorized, settled, waiting};
+use crate::seen::{Daemon, authorized, settled, until, waiting};
 use countersign_domain::Transition;
 use countersign_domain::receipt::Ending;
 use countersign_host::journal::{self, Phase, Record};
@@ -147,6 +147,43 @@ fn unattended_upgrades_runs_its_steps_under_one_plan_each_spent_once() {
         let line = format!("upgrade {name}:all 1.0 1.1");
         assert_eq!(dpkg_log(&here).matches(&line).count(), 1, "{name}");
     }
+}
+
+#[test]
+fn a_daemon_that_was_started_anew_lets_a_run_begin_no_further_step() {
+    let here = waiting();
+    let names = ["cs-db", "cs-web"];
+    let change = authorized(&here, &names.map(|name| (name, "1.1")));
+    furnish(&here, &names);
+    // The hook of the second step waits until it may ask.
+    let [waits, go, hook] = ["waits", "go", "hook"].map(|name| here.place.dir.path().join(name));
+    let text = format!(
+        "#!/bin/sh\nif grep -q ' upgrade ' {log}; then\ntouch {waits}\nwhile [ ! -e {go} ]; do sleep 0.05; done\nfi\nexec {program} apt-hook --config {config} --mode enforce\n",
+        log = here.place.sandbox.root().join("var/log/dpkg.log").display(),
+        waits = waits.display(),
+        go = go.display(),
+        program = env!("CARGO_BIN_EXE_countersign-host"),
+        config = here.place.config_path().display(),
+    );
+    std::fs::write(&hook, text).unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let word = hook.display().to_string();
+    here.place.sandbox.guard(&[word]).unwrap();
+    let daemon = Daemon::start(&here);
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| unattended(&here));
+        until("the second step waits", || waits.exists());
+        drop(daemon);
+        let _again = Daemon::start(&here);
+        std::fs::write(&go, "").unwrap();
+        let (_, said) = run.join().unwrap();
+        let receipt = settled(&here, &change);
+        assert_eq!(receipt.in_place.len(), 1, "{said}");
+        assert_eq!(dpkg_log(&here).matches(" upgrade cs-").count(), 1);
+        let log = countersign_host::hook::refusals_path(&here.place.config.state_dir);
+        let log = std::fs::read_to_string(log).unwrap();
+        assert!(log.contains("was started anew"), "{log}");
+    });
 }
 
 #[test]
