@@ -15,12 +15,12 @@ use countersign_domain::emergency::{
 };
 use countersign_domain::proposal::PackageRequest;
 use countersign_domain::{
-    Architecture, ChangeId, Digest, EmergencyOrder, Nonce, PackageName, Receipt, Roster, Timestamp,
-    Version, canonical,
+    Architecture, ChangeId, Digest, EmergencyOrder, Nonce, PackageName, PersonId, Receipt, Roster,
+    SignedStatement, Timestamp, Version, canonical,
 };
 use countersign_verify::emergency::{self, EmergencyRefusal, EmergencyView};
 use rand::RngCore;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -338,23 +338,26 @@ fn recordable(
     roster: &Roster,
     now: Timestamp,
 ) -> Result<Vec<u8>, EmergencyError> {
-    let mut people = BTreeSet::new();
-    let mut counted = EmergencyBundle {
-        statements: Vec::new(),
-        ..bundle.clone()
-    };
+    let mut shortest: BTreeMap<PersonId, &SignedStatement> = BTreeMap::new();
+    let length = |one: &SignedStatement| one.statement.len() + one.signature.len();
     for signed in &bundle.statements {
         let alone = EmergencyBundle {
             statements: vec![signed.clone()],
-            ..counted.clone()
+            ..bundle.clone()
         };
         let (good, _) = emergency::statements(&alone, roster, Some(now))?;
-        if let Some(statement) = good.first()
-            && people.insert(statement.approver.clone())
-        {
-            counted.statements.push(signed.clone());
+        if let Some(statement) = good.first() {
+            let kept = shortest.entry(statement.approver.clone()).or_insert(signed);
+            // White space around a signature, which anybody can add, takes nobody's room.
+            if length(signed) < length(kept) {
+                *kept = signed;
+            }
         }
     }
+    let counted = EmergencyBundle {
+        statements: shortest.into_values().cloned().collect(),
+        ..bundle.clone()
+    };
     let fits = |bytes: usize, bytes_max: usize| {
         if bytes > bytes_max {
             return Err(EmergencyError::TooLarge { bytes, bytes_max });

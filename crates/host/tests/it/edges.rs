@@ -4,14 +4,15 @@
 use crate::loop_end_to_end::{Deployment, deployment};
 use crate::sandboxed::now;
 use crate::seen::{Daemon, admitted, authorized, settled, until, waiting};
-use countersign_domain::Timestamp;
 use countersign_domain::receipt::Ending;
+use countersign_domain::{GroupQuorum, Timestamp};
 use countersign_host::config::CheckConfig;
 use countersign_host::journal;
 use countersign_host::progress::Progress;
 use countersign_host::work::{Host, World};
 use rand::SeedableRng as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -29,6 +30,23 @@ fn hook_after(here: &Deployment, first: &str) -> PathBuf {
     let word = path.display().to_string();
     here.place.sandbox.guard(&[word]).unwrap();
     path
+}
+
+/// A hook that asks, is covered or refused, and then says so in the first file and waits for the second.
+fn hook_that_waits(here: &Deployment) -> (PathBuf, PathBuf) {
+    let [asked, go, waits] = ["asked", "go", "waits"].map(|name| here.place.dir.path().join(name));
+    let text = format!(
+        "#!/bin/sh\n{} apt-hook --config {} || exit 1\ntouch {}\nwhile [ ! -e {} ]; do sleep 0.05; done\n",
+        env!("CARGO_BIN_EXE_countersign-host"),
+        here.place.config_path().display(),
+        asked.display(),
+        go.display(),
+    );
+    std::fs::write(&waits, text).unwrap();
+    std::fs::set_permissions(&waits, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let word = waits.display().to_string();
+    here.place.sandbox.guard(&[word]).unwrap();
+    (asked, go)
 }
 
 fn apt_get(here: &Deployment, package: &str) -> Child {
@@ -51,20 +69,7 @@ fn a_second_session_is_refused_while_one_is_open() {
     let _daemon = Daemon::start(&here);
     // The first run gets its yes and then loses the lock without an end: its hook asks, is covered,
     // and waits until it may go on.
-    let go = here.place.dir.path().join("go");
-    let asked = here.place.dir.path().join("asked");
-    let waits = here.place.dir.path().join("waits");
-    let text = format!(
-        "#!/bin/sh\n{} apt-hook --config {} || exit 1\ntouch {}\nwhile [ ! -e {} ]; do sleep 0.05; done\n",
-        env!("CARGO_BIN_EXE_countersign-host"),
-        here.place.config_path().display(),
-        asked.display(),
-        go.display(),
-    );
-    std::fs::write(&waits, text).unwrap();
-    std::fs::set_permissions(&waits, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let word = waits.display().to_string();
-    here.place.sandbox.guard(&[word]).unwrap();
+    let (asked, go) = hook_that_waits(&here);
     let mut one = apt_get(&here, "cs-web");
     until("the first is covered", || asked.exists());
     // The locks alone would keep the second one out. It goes around them, so that it is the journal
@@ -98,30 +103,13 @@ fn a_run_that_ended_while_a_package_tool_still_runs_is_waited_for_with_pauses() 
     let here = waiting();
     let change = authorized(&here, &[("cs-web", "1.1")]);
     let daemon = Daemon::start(&here);
-    let run = {
-        // Its yes comes before the daemon is stopped, which does not see how it ends.
-        let asked = here.place.dir.path().join("asked");
-        let go = here.place.dir.path().join("go");
-        let waits = here.place.dir.path().join("waits");
-        let text = format!(
-            "#!/bin/sh\n{} apt-hook --config {} || exit 1\ntouch {}\nwhile [ ! -e {} ]; do sleep 0.05; done\n",
-            env!("CARGO_BIN_EXE_countersign-host"),
-            here.place.config_path().display(),
-            asked.display(),
-            go.display(),
-        );
-        std::fs::write(&waits, text).unwrap();
-        std::fs::set_permissions(&waits, std::fs::Permissions::from_mode(0o755)).unwrap();
-        here.place
-            .sandbox
-            .guard(&[waits.display().to_string()])
-            .unwrap();
-        let run = apt_get(&here, "cs-web");
-        until("it is covered", || asked.exists());
-        daemon.signal("STOP");
-        std::fs::write(&go, "").unwrap();
-        run.wait_with_output().unwrap()
-    };
+    // Its yes comes before the daemon is stopped, which does not see how it ends.
+    let (asked, go) = hook_that_waits(&here);
+    let run = apt_get(&here, "cs-web");
+    until("it is covered", || asked.exists());
+    daemon.signal("STOP");
+    std::fs::write(&go, "").unwrap();
+    let run = run.wait_with_output().unwrap();
     assert!(run.status.success(), "{run:?}");
     let path = here.place.sandbox.root().join("var/lib/dpkg/lock-frontend");
     let held = std::fs::File::options().write(true).open(path).unwrap();
@@ -135,6 +123,57 @@ fn a_run_that_ended_while_a_package_tool_still_runs_is_waited_for_with_pauses() 
     // As soon as the lock is free, it is settled.
     drop(held);
     assert_eq!(settled(&here, &change).ending, Ending::Succeeded);
+}
+
+#[test]
+fn an_emergency_that_is_asked_to_end_first_concludes_what_it_found() {
+    let here = admitted(|place| {
+        place.config.hook.only_when_asked = true;
+        place.config.pins.emergency = vec![GroupQuorum {
+            group: "oncall".parse().unwrap(),
+            quorum: 1,
+        }];
+        let [mark, script] = ["checked", "check"].map(|name| place.dir.path().join(name));
+        let service = place.sandbox.root().join("usr/lib/cs-web/service");
+        let text = format!(
+            "grep -q 'cs-web 1.1' {} && ! test -e {mark} || exit 0\n: > {mark} && sleep 2\n",
+            service.display(),
+            mark = mark.display()
+        );
+        std::fs::write(&script, text).unwrap();
+        for check in place.config.checks.values_mut() {
+            check.command = Some(vec!["/bin/sh".into(), script.display().to_string()]);
+        }
+    });
+    authorized(&here, &[("cs-web", "1.1")]);
+    let order = here.place.dir.path().join("order.json");
+    let emergency = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign-host"));
+        command.arg("emergency").args(words).arg("--config");
+        command.arg(here.place.config_path()).stderr(Stdio::null());
+        command
+    };
+    let words = ["prepare", "--out", order.to_str().unwrap(), "cs-db=1.1"];
+    assert!(emergency(&words).status().unwrap().success());
+    // A run that was covered ends after its daemon was killed.
+    let daemon = Daemon::start(&here);
+    let (asked, go) = hook_that_waits(&here);
+    let run = apt_get(&here, "cs-web");
+    until("it is covered", || asked.exists());
+    drop(daemon);
+    std::fs::write(&go, "").unwrap();
+    assert!(run.wait_with_output().unwrap().status.success());
+    // Nobody signed the order; what is found open is concluded all the same.
+    let words = ["run", order.to_str().unwrap()];
+    let mut acting = emergency(&words).spawn().unwrap();
+    let mark = here.place.dir.path().join("checked");
+    until("the check runs", || mark.exists());
+    let pid = rustix::process::Pid::from_child(&acting);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(acting.wait().unwrap().signal(), Some(15));
+    let state = journal::read(&here.place.config.state_dir).unwrap();
+    let ended = state.executions().next().unwrap().settlement.clone();
+    assert_eq!(ended.unwrap().ending, Ending::Succeeded);
 }
 
 #[test]

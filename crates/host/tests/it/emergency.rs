@@ -381,9 +381,13 @@ fn padding_beside_what_the_quorum_signed_keeps_no_emergency_from_the_gate() {
     sign(&mut bundle, &["ana"]);
     sign(&mut bundle, &["ana"]);
     bundle.statements[1] = state("ana", &bundle, subject(&bundle), now().plus_seconds(-60));
-    bundle.statements.extend(padding(13));
+    // Hers once more, as anybody could stretch it without breaking it, and before the others.
+    let mut stretched = bundle.statements[0].clone();
+    stretched.signature.push_str(&"\n".repeat(7 * 1024));
+    bundle.statements.insert(0, stretched);
+    bundle.statements.extend(padding(12));
     sign(&mut bundle, &["ben"]);
-    let signed: Vec<_> = [0, 15].map(|n| bundle.statements[n].clone()).into();
+    let signed: Vec<_> = [1, 15].map(|n| bundle.statements[n].clone()).into();
     assert!(canonical::to_bytes(&bundle).unwrap().len() > EMERGENCY_BYTES_MAX);
     assert_eq!(act(&here, &bundle).unwrap(), Ending::Succeeded);
     here.run();
@@ -392,6 +396,25 @@ fn padding_beside_what_the_quorum_signed_keeps_no_emergency_from_the_gate() {
     assert_eq!(taken.statements, signed);
     let state = journal::read(&here.place.config.state_dir).unwrap();
     assert_eq!(state.undelivered().count(), 0);
+}
+
+#[test]
+fn what_could_not_be_recorded_is_refused_before_anything_is_done() {
+    let here = pinned();
+    let mut bundle = prepare(&here, "cs-web=1.1");
+    sign(&mut bundle, &["ana", "ben"]);
+    // As long as a statement may be: they count, and two take more than an entry has room for.
+    for signed in &mut bundle.statements {
+        signed.signature.push_str(&"\n".repeat(7 * 1024));
+    }
+    let error = act(&here, &bundle).unwrap_err();
+    assert!(
+        matches!(error, EmergencyError::TooLarge { bytes, .. } if bytes > 28 * 1024),
+        "{error}"
+    );
+    assert_eq!(here.place.version("cs-web").as_deref(), Some("1.0"));
+    let state = journal::read(&here.place.config.state_dir).unwrap();
+    assert_eq!(state.executions().count(), 0);
 }
 
 #[test]
