@@ -7,38 +7,24 @@ use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
 
-use crate::contract::{Blob, Head, Log, StoreError};
+use crate::contract::{Blob, Log, StoreError};
 use crate::engine::{Transaction, open_scratch};
 use crate::error::OpenError;
 use crate::open::{connect_to_read, restored_at};
-use crate::per_log::PerLog;
 use crate::store::Store;
-use crate::tables::{blobs, checkpoints, digest, hash, logs};
+use crate::tables::{blobs, digest, hash};
 use countersign_domain::Digest;
 use countersign_ledger::SignedCheckpoint;
 
 /// Pages that are copied at a time.
 const PAGES_A_STEP: i32 = 1_024;
 
-/// What a copy holds.
-#[derive(Debug, Clone)]
-pub struct Copied {
-    /// How far each log reaches in it.
-    pub heads: PerLog<Head>,
-    /// The newest signed checkpoint of each log in it; none where none was stored yet.
-    pub checkpoints: PerLog<Option<SignedCheckpoint>>,
-}
-
 /// Copies the database at `from` to the new file `to`, as it is at one moment, and makes the copy
 /// durable. May run beside a server. `progress` is told the pages that are done, and all of them.
 ///
 /// # Errors
 /// [`OpenError`]; what there is of `to` is then no database to rely on.
-pub fn copy(
-    from: &Path,
-    to: &Path,
-    progress: &mut dyn FnMut(u64, u64),
-) -> Result<Copied, OpenError> {
+pub fn copy(from: &Path, to: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<(), OpenError> {
     let failed = OpenError::file(to);
     let original = connect_to_read(from)?;
     OpenOptions::new()
@@ -49,12 +35,6 @@ pub fn copy(
         .map_err(&failed)?;
     // One snapshot for all pages: commits meanwhile do not start it again.
     let snapshot = Transaction::snapshot(&original)?;
-    let copied = Copied {
-        heads: PerLog::try_from_fn(|log| logs::head(&original, log))?,
-        checkpoints: PerLog::try_from_fn(|log| {
-            checkpoints::newest(&original, log).map(|note| note.map(|note| note.signed))
-        })?,
-    };
     let mut target = open_scratch(to)?;
     let backup = Backup::new(&original, &mut target)?;
     loop {
@@ -84,8 +64,7 @@ pub fn copy(
         .map_err(|(_, error)| StoreError::from(error))?;
     File::open(to)
         .and_then(|file| file.sync_all())
-        .map_err(failed)?;
-    Ok(copied)
+        .map_err(failed)
 }
 
 impl Store {

@@ -50,11 +50,12 @@ pub use contract::{
     Appended, Blob, Document, DocumentQuery, Head, Healthy, IntelRow, Log, Read, Reservation,
     ReservationQuery, StoreError, TransitionOutcome, Write,
 };
-pub use copy::{Copied, copy};
+pub use copy::copy;
 pub use cosign::{CosignError, CosignRequest, Cosigner};
 pub use error::OpenError;
 pub use faults::{CommitPoint, Faults};
 pub use fsck::{FsckReport, LogReport, fsck};
+pub use lock::{Lock, take as lock};
 pub use pending::Pending;
 pub use per_log::PerLog;
 pub use raw::RawCommits;

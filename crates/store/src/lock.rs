@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::error::OpenError;
 
 /// Held for as long as this lives.
-pub(crate) struct Lock {
+pub struct Lock {
     _file: File,
 }
 
@@ -17,7 +17,10 @@ pub(crate) struct Lock {
 const NAME: &str = "lock";
 
 /// Takes the lock, and leaves this process's id in the file for others to name.
-pub(crate) fn take(database: &Path) -> Result<Lock, OpenError> {
+///
+/// # Errors
+/// [`OpenError::InUse`] where another process has it; others where the file cannot be written.
+pub fn take(database: &Path) -> Result<Lock, OpenError> {
     let path = database.with_file_name(NAME);
     let failed = OpenError::file(&path);
     let mut file = OpenOptions::new()

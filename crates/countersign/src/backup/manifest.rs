@@ -1,5 +1,6 @@
 //! What a backup holds: each file by digest, and how far the logs reach, by root and by signature.
-//! It is not signed by itself. Digests find damage; the logs' own signatures prove the content.
+//! It is not signed by itself. Digests find damage; the logs' checkpoints of exactly what is in the
+//! database prove the content.
 
 use super::{BackupError, files};
 use countersign_domain::{DeploymentId, Digest, Timestamp};
@@ -60,8 +61,9 @@ pub struct LogMark {
     pub size: u64,
     /// The root that they give.
     pub root: Digest,
-    /// The newest signed checkpoint; it may cover a little less, never more.
-    pub checkpoint: Option<String>,
+    /// The checkpoint of exactly that, signed by the log's key when the backup was taken: so nothing
+    /// can be added behind what was signed.
+    pub checkpoint: String,
 }
 
 #[derive(Deserialize)]

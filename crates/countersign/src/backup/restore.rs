@@ -96,19 +96,21 @@ fn copy_all(
     to: &Path,
     progress: &mut Progress<'_>,
 ) -> Result<(), BackupError> {
-    let allowed: BTreeSet<&str> = PLAIN
-        .iter()
-        .chain(&KEYS)
-        .chain(&OTHER_SECRETS)
-        .copied()
-        .collect();
+    // INVARIANT (secrets come from whoever restores): a backup that is said to have none brings none.
+    let secrets = manifest.keys && restoring.keys.is_none();
+    let secrets = KEYS.iter().chain(&OTHER_SECRETS).filter(|_| secrets);
+    let allowed: BTreeSet<&str> = PLAIN.iter().chain(secrets).copied().collect();
     let strange = manifest
         .files
         .keys()
         .find(|name| !allowed.contains(name.as_str()));
     if let Some(name) = strange {
         let name = shown(name, 100);
-        return Err(BackupError::damaged(&name, "is no file of a backup"));
+        let problem = match manifest.keys {
+            true => "is no file of a backup, or a secret although you named keys of your own",
+            false => "is no file of a backup without keys",
+        };
+        return Err(BackupError::damaged(&name, problem));
     }
     let listed = |name: &&str| manifest.files.contains_key(*name);
     if let Some(name) = PLAIN.iter().find(|name| !listed(name)) {
@@ -196,14 +198,20 @@ fn open(
     }
     let store = deployment.gate().store();
     for (log, mark) in manifest.marks() {
-        let Some(text) = &mark.checkpoint else {
-            continue;
-        };
         let wrong = |problem: String| BackupError::damaged(MANIFEST, problem);
-        let note = SignedCheckpoint::parse(text).map_err(|error| wrong(error.to_string()))?;
+        let note =
+            SignedCheckpoint::parse(&mark.checkpoint).map_err(|error| wrong(error.to_string()))?;
         store
             .contains(log, &note)
             .map_err(|error| wrong(format!("has a checkpoint that the log denies: {error}")))?;
+        // INVARIANT (nothing is added): entries behind what the log's key signed are nobody's.
+        let (size, signed) = (store.checkpoint(log).0, note.claimed().size());
+        if size != signed {
+            return Err(wrong(format!(
+                "has a checkpoint of `{signed}` entries of the {} log, and the database has `{size}`",
+                log.as_str()
+            )));
+        }
     }
     let held = restoring.known.check(store)?;
     let witnesses = match restoring.ask_witnesses {

@@ -79,6 +79,13 @@ pub fn salvage(
 ) -> Result<Salvaged, BackupError> {
     let config = Config::read(salvaging.dir)?;
     let keys = Deployment::log_keys(salvaging.dir)?;
+    // A server that went on with the old one would fork the log. Where the lock cannot be written, no
+    // server can run.
+    let _held = match countersign_store::lock(&salvaging.dir.join(DATABASE)) {
+        Ok(held) => Some(held),
+        Err(in_use @ OpenError::InUse { .. }) => return Err(in_use.into()),
+        Err(_) => None,
+    };
     let wreck = Wreck::open(&salvaging.dir.join(DATABASE));
     let signed = signed(salvaging, &keys, wreck.as_ref())?;
     let seen = |log: Log| {

@@ -5,7 +5,8 @@ use super::files::{self, KEYS, OTHER_SECRETS, PLAIN, SMALL_BYTES_MAX, Staging};
 use super::{BackupError, LogMark, MANIFEST, Manifest, Progress};
 use crate::ambient;
 use crate::deployment::{Config, DATABASE, Deployment};
-use countersign_store::{Log, fsck};
+use countersign_ledger::{Checkpoint, Hash};
+use countersign_store::{Log, PerLog, fsck};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,7 +34,11 @@ pub fn take(
     progress: &mut Progress<'_>,
 ) -> Result<Taken, BackupError> {
     let config = Config::read(dir)?;
-    let keys = Deployment::log_keys(dir)?;
+    let signers = Deployment::log_signers(dir)?;
+    let keys = PerLog {
+        recommendations: signers.recommendations.verifier_key().clone(),
+        authorizations: signers.authorizations.verifier_key().clone(),
+    };
     let staging = Staging::beside(to)?;
     let database = staging.path.join(DATABASE);
     // Before the database, so that what is signed is never ahead of what is copied.
@@ -41,7 +46,7 @@ pub fn take(
         let to = staging.path.join(name);
         files::copy(&dir.join(name), &to, SMALL_BYTES_MAX, &mut |_, _| {})?;
     }
-    let copied = countersign_store::copy(&dir.join(DATABASE), &database, &mut |done, of| {
+    countersign_store::copy(&dir.join(DATABASE), &database, &mut |done, of| {
         progress("copying pages", done, of);
     })?;
     if with_keys {
@@ -62,17 +67,25 @@ pub fn take(
             "keep the backups that you have, stop the server and run `countersign log fsck`",
         ));
     }
+    // What was committed is durable, so it may be signed, as the server signs it.
     let mark = |log: Log| {
-        let found = report.logs.get(log);
-        LogMark {
-            size: found.size,
-            root: found.root,
-            checkpoint: copied
-                .checkpoints
-                .get(log)
-                .as_ref()
-                .map(|note| note.as_str().to_owned()),
-        }
+        let signer = signers.get(log);
+        let (size, root) = {
+            let found = report.logs.get(log);
+            (found.size, found.root)
+        };
+        let wrong = |problem: String| BackupError::damaged(DATABASE, problem);
+        let origin = signer.origin().clone();
+        let checkpoint = Checkpoint::new(origin, size, Hash::from_bytes(*root.as_bytes()))
+            .map_err(|error| wrong(error.to_string()))?;
+        let signed = signer
+            .sign(&checkpoint)
+            .map_err(|error| wrong(error.to_string()))?;
+        Ok::<_, BackupError>(LogMark {
+            size,
+            root,
+            checkpoint: signed.as_str().to_owned(),
+        })
     };
     let mut marks = BTreeMap::new();
     for name in PLAIN.iter().chain(&KEYS).chain(&OTHER_SECRETS) {
@@ -91,8 +104,8 @@ pub fn take(
         keys: with_keys,
         files: marks,
         blobs: report.blobs,
-        authorizations: mark(Log::Authorizations),
-        recommendations: mark(Log::Recommendations),
+        authorizations: mark(Log::Authorizations)?,
+        recommendations: mark(Log::Recommendations)?,
     };
     let text = serde_json::to_vec_pretty(&manifest)
         .map_err(|error| BackupError::damaged(MANIFEST, error.to_string()))?;

@@ -26,7 +26,7 @@ use crate::witness::{Cosigners, Seen, ask_all};
 use countersign_gate::Gate;
 use countersign_gate::found::hex_key;
 use countersign_ledger::VerifierKey;
-use countersign_store::{Log, OpenError, Options, PerLog, Store};
+use countersign_store::{Log, OpenError, Options, PerLog, Signers, Store};
 use ed25519_dalek::SigningKey;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -112,12 +112,20 @@ impl Deployment {
     /// # Errors
     /// [`DeploymentError`] says what to do.
     pub(crate) fn log_keys(dir: &Path) -> Result<PerLog<VerifierKey>, DeploymentError> {
-        let config = Config::read(dir)?;
-        let signers = keys::Keys::read(dir, &config.deployment)?.log_signers;
+        let signers = Self::log_signers(dir)?;
         Ok(PerLog {
             recommendations: signers.recommendations.verifier_key().clone(),
             authorizations: signers.authorizations.verifier_key().clone(),
         })
+    }
+
+    /// The keys that sign both logs' checkpoints.
+    ///
+    /// # Errors
+    /// [`DeploymentError`] says what to do.
+    pub(crate) fn log_signers(dir: &Path) -> Result<Signers, DeploymentError> {
+        let config = Config::read(dir)?;
+        Ok(keys::Keys::read(dir, &config.deployment)?.log_signers)
     }
 
     fn open_with(dir: &Path, witnessed: bool) -> Result<Self, DeploymentError> {

@@ -317,6 +317,65 @@ fn a_manifest_that_lies_or_leads_elsewhere_is_refused() {
 }
 
 #[test]
+fn a_backup_without_keys_brings_no_secret_that_somebody_added() {
+    let kept = Kept::new();
+    let to = kept.dir.join("without");
+    backup(&kept.dir, &to, &[]).done();
+    let planted = "ab".repeat(32);
+    std::fs::write(to.join("operator.token"), &planted).unwrap();
+    let path = to.join("manifest.json");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    for says_keys in [false, true] {
+        let mut manifest: Value = serde_json::from_str(&whole).unwrap();
+        manifest["keys"] = json!(says_keys);
+        manifest["files"]["operator.token"] = json!({
+            "bytes": planted.len(), "sha256": Digest::of(planted.as_bytes()),
+        });
+        std::fs::write(&path, manifest.to_string()).unwrap();
+        let keys = kept.dir.to_str().unwrap();
+        let more = ["--latest-checkpoint", "none", "--keys", keys];
+        let new = kept.restored();
+        let refused = restore(&to, &new, &more);
+        assert_eq!(refused.code, 1, "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("operator.token"),
+            "{}",
+            refused.stderr
+        );
+        assert!(!new.exists());
+    }
+}
+
+#[test]
+fn nothing_is_restored_behind_what_was_signed() {
+    let kept = Kept::new();
+    // The true checkpoint of one moment, and a database that has more: as if somebody had added to it.
+    let path = kept.backup.join("manifest.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let early: Value = serde_json::from_str(&text).unwrap();
+    let later = kept.dir.join("later");
+    let server = serve(&kept.dir).unwrap();
+    authorize(&kept.crew, &server, 3).unwrap();
+    server.kill();
+    backup(&kept.dir, &later, &["--with-keys"]).done();
+    let path = later.join("manifest.json");
+    let mut manifest: Value =
+        serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert_ne!(manifest["authorizations"], early["authorizations"]);
+    manifest["authorizations"]["checkpoint"] = early["authorizations"]["checkpoint"].clone();
+    std::fs::write(&path, manifest.to_string()).unwrap();
+    let new = kept.restored();
+    let refused = restore(&later, &new, &NONE);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("and the database has"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!new.exists());
+}
+
+#[test]
 fn a_backup_has_no_keys_unless_asked_and_says_which_are_needed() {
     let kept = Kept::new();
     let to = kept.dir.join("without");

@@ -102,6 +102,22 @@ impl Ended {
 }
 
 #[test]
+fn nothing_is_rebuilt_beside_a_server_that_goes_on() {
+    let ended = Ended::new(1);
+    let server = serve(&ended.dir).unwrap();
+    let refused = ended.rebuild(&[]);
+    assert_eq!(refused.code, 3, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("in use by process"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!ended.place().exists());
+    server.kill();
+    ended.rebuild(&[]).done();
+}
+
+#[test]
 fn a_deleted_database_is_rebuilt_from_an_export() {
     let mut ended = Ended::new(3);
     let earlier = ended.export("earlier", &["--blobs"]);
