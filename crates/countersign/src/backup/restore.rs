@@ -225,9 +225,9 @@ fn open(
 /// their number.
 pub(super) fn ask_witnesses(config: &Config, store: &Store) -> Result<usize, BackupError> {
     let log = Log::Authorizations;
-    let (size, signed) = store.checkpoint(log);
+    let size = store.checkpoint(log).0;
     let witnesses = &config.witnesses;
-    for (witness, seen) in witnesses.iter().zip(ask_all(witnesses, &signed)) {
+    for (witness, seen) in witnesses.iter().zip(ask_all(witnesses, store)) {
         let url = witness.url.clone();
         let source = match seen {
             Ok(Seen::NoMore) => continue,

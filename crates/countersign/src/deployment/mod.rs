@@ -166,8 +166,9 @@ impl Deployment {
     fn check_witnessed(&self) -> Result<(), DeploymentError> {
         let witnesses = &self.config.witnesses;
         let log = Log::Authorizations;
-        let (size, signed) = self.gate.store().checkpoint(log);
-        for (witness, seen) in witnesses.iter().zip(ask_all(witnesses, &signed)) {
+        let store = self.gate.store();
+        let size = store.checkpoint(log).0;
+        for (witness, seen) in witnesses.iter().zip(ask_all(witnesses, store)) {
             let source = match seen {
                 Ok(Seen::More(signed)) => OpenError::Behind { log, size, signed },
                 Ok(Seen::Others) => OpenError::Forked { log, size },

@@ -3,8 +3,8 @@
 
 use crate::deployment::{DeploymentError, WitnessAddress};
 use countersign_domain::text::shown;
-use countersign_ledger::{AddCheckpoint, SignedCheckpoint, WitnessKey};
-use countersign_store::{CosignError, CosignRequest, Cosigner};
+use countersign_ledger::{AddCheckpoint, Hash, SignedCheckpoint, WitnessKey};
+use countersign_store::{CosignError, CosignRequest, Cosigner, Log, Store};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use ureq::Agent;
@@ -103,21 +103,29 @@ pub(crate) enum Seen {
     NoMore,
     /// More entries than there are: so many.
     More(u64),
-    /// As many entries, and other ones.
+    /// Other entries: as many, or fewer that do not lead to what there is.
     Others,
 }
 
+/// The proof that the log extends what it was at a size.
+type Consistency<'a> = dyn Fn(u64) -> Result<Vec<Hash>, String> + Sync + 'a;
+
 /// Asks each witness at once what it has seen last. It is shown the log's own newest checkpoint as
-/// if it had seen exactly that, which it contradicts with the size that it did see.
-pub(crate) fn ask_all(
-    addresses: &[WitnessAddress],
-    signed: &SignedCheckpoint,
-) -> Vec<Result<Seen, String>> {
+/// if it had seen exactly that, which it contradicts with the size that it did see. Where that is
+/// less, it is shown the proof from there on: a longer log is another one unless it extends that.
+pub(crate) fn ask_all(addresses: &[WitnessAddress], store: &Store) -> Vec<Result<Seen, String>> {
+    let log = Log::Authorizations;
+    let (size, signed) = store.checkpoint(log);
+    let consistency = |from: u64| {
+        let proof = store.consistency(log, from, size);
+        proof.map_err(|error| error.to_string())
+    };
+    let (consistency, signed): (&Consistency<'_>, _) = (&consistency, &signed);
     let agent = agent();
     std::thread::scope(|scope| {
         let asking: Vec<_> = addresses
             .iter()
-            .map(|address| scope.spawn(|| seen(&agent, address, signed)))
+            .map(|address| scope.spawn(|| seen(&agent, address, signed, consistency)))
             .collect();
         asking
             .into_iter()
@@ -134,21 +142,35 @@ fn seen(
     agent: &Agent,
     address: &WitnessAddress,
     signed: &SignedCheckpoint,
+    consistency: &Consistency<'_>,
 ) -> Result<Seen, String> {
     let size = signed.claimed().size();
-    let body = AddCheckpoint {
-        old_size: size,
-        proof: Vec::new(),
-        checkpoint: signed.clone(),
+    let ask = |old_size: u64, proof: Vec<Hash>| {
+        let body = AddCheckpoint {
+            old_size,
+            proof,
+            checkpoint: signed.clone(),
+        };
+        post(agent, &add_checkpoint(address), &body)
     };
-    let (status, text) = post(agent, &add_checkpoint(address), &body)?;
+    let failed = |status: u16, text: &str| Err(format!("{status}: {}", shown(text.trim(), 200)));
+    let (status, text) = ask(size, Vec::new())?;
+    let less = match (status, text.trim().parse::<u64>()) {
+        (200, _) | (409, Ok(0)) => return Ok(Seen::NoMore),
+        (409, Ok(seen)) if seen > size => return Ok(Seen::More(seen)),
+        (409, Ok(seen)) => seen,
+        // The same size, and words instead of a number: two roots at that size.
+        (409, Err(_)) => return Ok(Seen::Others),
+        _ => return failed(status, &text),
+    };
+    let (status, text) = ask(less, consistency(less)?)?;
     match (status, text.trim().parse::<u64>()) {
         (200, _) => Ok(Seen::NoMore),
+        // Somebody else was heard in between.
         (409, Ok(seen)) if seen > size => Ok(Seen::More(seen)),
-        (409, Ok(_)) => Ok(Seen::NoMore),
-        // The same size, and words instead of a number: two roots at that size.
-        (409, Err(_)) => Ok(Seen::Others),
-        _ => Err(format!("{status}: {}", shown(text.trim(), 200))),
+        // The proof does not lead from what it saw to this.
+        (422, _) | (409, Err(_)) => Ok(Seen::Others),
+        _ => failed(status, &text),
     }
 }
 

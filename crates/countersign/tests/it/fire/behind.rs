@@ -203,3 +203,59 @@ fn a_witness_that_has_seen_more_is_heard_when_a_backup_is_restored() {
     assert!(behind.stderr.contains("are missing"), "{}", behind.stderr);
     restore(&newer, &third, &named).done();
 }
+
+#[test]
+fn a_log_that_forked_is_heard_of_from_a_witness_although_it_is_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("data");
+    let crew = Crew::found(&dir);
+    let (mut config, gate) = Deployment::open_read_only(&dir).unwrap();
+    let log = gate.store().verifier_key(Log::Authorizations).clone();
+    drop(gate);
+    let alone = config.clone();
+    let older = folder.path().join("older");
+    backup(&dir, &older, &["--with-keys"]).done();
+    let witness =
+        WitnessDir::create(&folder.path().join("witness"), "witness.example/one").unwrap();
+    let vkey = witness.vkey().unwrap();
+    let witness = witness
+        .start(vec![log], "127.0.0.1:0".parse().unwrap())
+        .unwrap();
+    let url = format!("http://{}", witness.addr);
+    config.witnesses = vec![WitnessAddress { vkey, url }];
+    config.write(&dir).unwrap();
+    let server = serve(&dir).unwrap();
+    authorize(&crew, &server, 0).unwrap();
+    server.kill();
+
+    // The older one goes on by itself, further than the other did.
+    let fork = folder.path().join("fork");
+    restore(&older, &fork, &NONE).done();
+    alone.write(&fork).unwrap();
+    let server = serve(&fork).unwrap();
+    for number in 1..4 {
+        authorize(&crew, &server, number).unwrap();
+    }
+    server.kill();
+    config.write(&fork).unwrap();
+    let refused = serve(&fork).err().expect("a fork is not served");
+    assert!(refused.contains("the witness at"), "{refused}");
+    let copy = folder.path().join("copy");
+    backup(&fork, &copy, &["--with-keys"]).done();
+    let refused = restore(&copy, &folder.path().join("restored"), &NONE);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("the witness at"),
+        "{}",
+        refused.stderr
+    );
+
+    // The true one is served, and the witness has less of it than there is.
+    alone.write(&dir).unwrap();
+    let server = serve(&dir).unwrap();
+    authorize(&crew, &server, 4).unwrap();
+    server.kill();
+    config.write(&dir).unwrap();
+    serve(&dir).unwrap().kill();
+    witness.stop();
+}
