@@ -6,6 +6,7 @@
 //! whoever restores hands in the newest signed checkpoint that anybody has, or says that nobody has
 //! one; witnesses that the deployment names are asked too.
 
+mod documents;
 mod error;
 mod files;
 mod known;

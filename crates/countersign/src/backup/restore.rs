@@ -2,6 +2,7 @@
 //! quorum of both logs, every projection, and what others have seen. All of it before the directory
 //! is put in place; nothing is overwritten.
 
+use super::documents;
 use super::files::{self, KEYS, OTHER_SECRETS, PLAIN, SMALL_BYTES_MAX, Staging};
 use super::{BackupError, FileMark, HeldAgainst, Known, LogMark, MANIFEST, Manifest, Progress};
 use crate::ambient;
@@ -279,6 +280,7 @@ pub(super) fn verify(
     });
     verified.problems.extend(wrong);
     let (_, gate) = Deployment::open_read_only(dir)?;
+    verified.problems.extend(documents::missing(&gate)?);
     let trusted = TrustedRoots {
         genesis: Some(genesis),
         ..TrustedRoots::default()

@@ -3,6 +3,7 @@
 //! projections folded from the entries. It is put in place only when it is whole: every entry up to
 //! the newest signed checkpoint, every signed root reproduced. The old directory is left as it is.
 
+use super::documents;
 use super::files::{self, KEYS, OTHER_SECRETS, SMALL_BYTES_MAX, Staging};
 use super::restore::{ask_witnesses, verify};
 use super::{BackupError, CONFIG, Known, LATEST, Progress};
@@ -119,6 +120,12 @@ pub fn salvage(
         return Err(BackupError::Lost(lost.join("; and ")));
     }
     let heads = recovery.finish(&signed)?;
+    let (_, gate) = Deployment::open_read_only(&staging.path)?;
+    let lost = documents::missing(&gate)?;
+    drop(gate);
+    if !lost.is_empty() {
+        return Err(BackupError::Lost(lost.join("; and ")));
+    }
     progress("folding entries", 0, 1);
     rebuild::<FoldError>(&database, Apply::Yes, &mut fold::apply)
         .map_err(|error| BackupError::Lost(shown(&error.to_string(), 500)))?;
