@@ -16,6 +16,11 @@ pub enum BackupError {
     /// No backup.
     #[error("`{}` is no backup: it has no `{}`; name the directory that `countersign backup` wrote", .0.display(), super::MANIFEST)]
     NoManifest(PathBuf),
+    /// A witness that cannot be asked.
+    #[error(
+        "`deployment.toml` says nowhere how witness `{0}` is reached, which the roster names; ask it yourself what it has seen, hand that in with `--latest-checkpoint`, and say `--without-witnesses`"
+    )]
+    NoAddress(String),
     /// Written by a later version of this program.
     #[error(
         "the backup has form {found}, this program knows {known}; use the newer program that wrote it"

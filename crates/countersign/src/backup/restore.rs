@@ -6,15 +6,15 @@ use super::documents;
 use super::files::{self, KEYS, OTHER_SECRETS, PLAIN, SMALL_BYTES_MAX, Staging};
 use super::{BackupError, FileMark, HeldAgainst, Known, LogMark, MANIFEST, Manifest, Progress};
 use crate::ambient;
-use crate::deployment::{Config, DATABASE, Deployment, OPERATOR_TOKEN};
+use crate::deployment::{DATABASE, Deployment, OPERATOR_TOKEN};
 use crate::evidence::StoreSource;
 use crate::witness::{Seen, ask_all};
 use countersign_domain::Digest;
 use countersign_domain::text::shown;
-use countersign_evidence::{TrustedRoots, verify_log};
+use countersign_evidence::{FindingKind, TrustedRoots, verify_log};
 use countersign_gate::fold::{self, FoldError};
 use countersign_ledger::SignedCheckpoint;
-use countersign_store::{Apply, FsckReport, Log, OpenError, Store, fsck, rebuild};
+use countersign_store::{Apply, FsckReport, Log, OpenError, fsck, rebuild};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fs;
@@ -216,17 +216,29 @@ fn open(
     }
     let held = restoring.known.check(store)?;
     let witnesses = match restoring.ask_witnesses {
-        true => ask_witnesses(config, store)?,
+        true => ask_witnesses(&deployment)?,
         false => 0,
     };
     Ok((held, witnesses))
 }
 
 /// Asks the witnesses of a deployment whether they have seen more of the log than there is. Gives
-/// their number.
-pub(super) fn ask_witnesses(config: &Config, store: &Store) -> Result<usize, BackupError> {
+/// their number. Whom to ask comes with the backup: none that the roster names may be left out.
+pub(super) fn ask_witnesses(deployment: &Deployment) -> Result<usize, BackupError> {
     let log = Log::Authorizations;
+    let (config, store) = (deployment.config(), deployment.gate().store());
     let size = store.checkpoint(log).0;
+    let world = deployment.gate().world();
+    let world = world.map_err(|error| BackupError::damaged(DATABASE, error.to_string()))?;
+    let has_address = |vkey: &String| config.witnesses.iter().any(|one| one.vkey == *vkey);
+    if let Some(vkey) = world
+        .roster
+        .witnesses
+        .iter()
+        .find(|vkey| !has_address(vkey))
+    {
+        return Err(BackupError::NoAddress(shown(vkey, 200)));
+    }
     let witnesses = &config.witnesses;
     for (witness, seen) in witnesses.iter().zip(ask_all(witnesses, store)) {
         let url = witness.url.clone();
@@ -289,9 +301,16 @@ pub(super) fn verify(
         progress("verifying", at.done, at.of);
     })?;
     verified.changes = evidence.changes;
-    let findings = evidence.findings.list.iter().map(ToString::to_string);
+    // Checkpoints were held against the log and its keys above. That nobody has cosigned the head yet
+    // is how every log is that just grew: the server asks the witnesses when it runs.
+    let (heads, findings): (Vec<_>, Vec<_>) = evidence
+        .findings
+        .list
+        .iter()
+        .partition(|finding| finding.kind == FindingKind::Checkpoint);
+    let findings = findings.into_iter().map(ToString::to_string);
     verified.problems.extend(findings);
-    if !evidence.is_ok() && verified.problems.is_empty() {
+    if !evidence.is_ok() && heads.is_empty() && verified.problems.is_empty() {
         verified.problems.push("the logs do not hold".to_owned());
     }
     Ok(verified)

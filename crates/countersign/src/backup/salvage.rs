@@ -380,7 +380,7 @@ fn open(salvaging: &Salvaging<'_>, dir: &Path) -> Result<usize, BackupError> {
         known.check(store)?;
     }
     match salvaging.ask_witnesses {
-        true => ask_witnesses(deployment.config(), store),
+        true => ask_witnesses(&deployment),
         false => Ok(0),
     }
 }

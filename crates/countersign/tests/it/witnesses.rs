@@ -185,3 +185,31 @@ fn a_witness_refuses_what_does_not_extend_what_it_saw() {
         .unwrap();
     assert_eq!(garbage.status().as_u16(), 400);
 }
+
+#[test]
+fn a_backup_that_leaves_a_witness_of_the_roster_out_is_not_restored_unasked() {
+    let app = TestApp::founded();
+    let dir = app.dir();
+    let folder = app.folder.path();
+    let witness = WitnessDir::create(&folder.join("witness"), "witness.example/one").unwrap();
+    let vkey = witness.vkey().unwrap();
+    let set = ["roster", "set-witnesses", &vkey, "--quorum", "1", "--yes"];
+    countersign(&dir, &set).done();
+    let backup = folder.join("backup");
+    let backup = backup.to_str().unwrap();
+    countersign(&dir, &["backup", backup, "--with-keys"]).done();
+    let restored = folder.join("restored");
+    let restore = |more: &[&str]| {
+        let all = [&["restore", backup, "--latest-checkpoint", "none"], more].concat();
+        countersign(&restored, &all)
+    };
+    let refused = restore(&[]);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("which the roster names"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!restored.exists());
+    restore(&["--without-witnesses"]).done();
+}
