@@ -3,6 +3,7 @@
 use super::access::FromHost;
 use super::body::{Asked, Body, Part};
 use super::hosts::itself;
+use super::logs::entry_text;
 use super::wire::{Emergencies, EmergenciesQuery, EmergencyBody, EmergencyView, ReviewBody};
 use super::{App, Problem, heavy};
 use axum::Json;
@@ -11,7 +12,7 @@ use axum::http::StatusCode;
 use countersign_domain::{ChangeId, HostId};
 use countersign_gate::GateError;
 use countersign_gate::state::{self, EmergencyRecord};
-use countersign_store::{Log, StoreError};
+use countersign_store::Log;
 use serde_json::{Value, json};
 
 pub(super) async fn told(
@@ -43,11 +44,7 @@ pub(super) async fn one(
         app.gate().store().read(|view| {
             let record = state::load::<EmergencyRecord>(view, change.as_str())?
                 .ok_or_else(|| GateError::not_found("emergency", change.as_str()))?;
-            let index = record.index;
-            let entry = view
-                .entry(Log::Authorizations, index)?
-                .and_then(|bytes| String::from_utf8(bytes).ok())
-                .ok_or_else(|| StoreError::Damaged(format!("entry {index} cannot be read")))?;
+            let entry = entry_text(view, Log::Authorizations, record.index)?;
             Ok::<_, GateError>(EmergencyView { record, entry })
         })
     })?;

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use countersign_ledger::{TileKind, TilePath};
-use countersign_store::Log;
+use countersign_store::{Log, Read, StoreError};
 use serde::Deserialize;
 
 /// A log, as it is named in addresses.
@@ -43,4 +43,16 @@ pub(super) async fn tile(
         (CACHE_CONTROL, "private, max-age=31536000, immutable"),
     ];
     Ok((headers, bytes).into_response())
+}
+
+/// An entry that has to be there, as text.
+pub(super) fn entry_text(view: &dyn Read, log: Log, index: u64) -> Result<String, StoreError> {
+    view.entry(log, index)?
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| {
+            StoreError::Damaged(format!(
+                "entry {index} of the {} log cannot be read",
+                log.as_str()
+            ))
+        })
 }

@@ -1,6 +1,7 @@
 //! What can be looked at: deployment, roster, policy, changes' basis, halts, alarms, feeds.
 
 use super::body::{Asked, Part};
+use super::logs::entry_text;
 use super::wire::{
     Alarms, Basis, DeploymentView, FeedView, Feeds, Halts, InventoryView, People, PolicyView,
     Preview, RosterChanges,
@@ -115,15 +116,7 @@ pub(super) async fn basis(
         app.gate().store().read(|view| {
             let record = state::load::<ChangeRecord>(view, change.as_str())?
                 .ok_or_else(|| GateError::not_found("change", change.as_str()))?;
-            let proposal = view
-                .entry(Log::Recommendations, record.recommendation)?
-                .and_then(|bytes| String::from_utf8(bytes).ok())
-                .ok_or_else(|| {
-                    StoreError::Damaged(format!(
-                        "recommendation {} cannot be read",
-                        record.recommendation
-                    ))
-                })?;
+            let proposal = entry_text(view, Log::Recommendations, record.recommendation)?;
             let mut plans = Vec::new();
             for execution in state::executions(view, &change)? {
                 if record

@@ -1,6 +1,7 @@
 //! Transitions that no warrant covers: looking at them, and handing in that a human did.
 
 use super::body::{Asked, Body, Part};
+use super::logs::entry_text;
 use super::wire::{ReviewBody, Unwarranted, UnwarrantedView};
 use super::{App, Problem, heavy};
 use axum::Json;
@@ -8,7 +9,7 @@ use axum::extract::State;
 use countersign_domain::HostId;
 use countersign_gate::GateError;
 use countersign_gate::state::{self, UnwarrantedRecord};
-use countersign_store::{Log, StoreError};
+use countersign_store::Log;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -39,10 +40,7 @@ pub(super) async fn one(
             let record = state::load::<UnwarrantedRecord>(view, &key)?.ok_or_else(|| {
                 GateError::not_found("unwarranted transition", &finding.to_string())
             })?;
-            let entry = view
-                .entry(Log::Authorizations, finding)?
-                .and_then(|bytes| String::from_utf8(bytes).ok())
-                .ok_or_else(|| StoreError::Damaged(format!("entry {finding} cannot be read")))?;
+            let entry = entry_text(view, Log::Authorizations, finding)?;
             Ok::<_, GateError>(UnwarrantedView { record, entry })
         })
     })?;

@@ -292,7 +292,6 @@ pub(super) fn verify(
     });
     verified.problems.extend(wrong);
     let (_, gate) = Deployment::open_read_only(dir)?;
-    verified.problems.extend(documents::missing(&gate)?);
     let trusted = TrustedRoots {
         genesis: Some(genesis),
         ..TrustedRoots::default()
@@ -324,6 +323,10 @@ fn check(
 ) -> Result<Restored, BackupError> {
     let mut verified = verify(dir, manifest.genesis, progress)?;
     let (problems, found) = (&mut verified.problems, &verified.fsck);
+    if problems.is_empty() {
+        let (_, gate) = Deployment::open_read_only(dir)?;
+        problems.extend(documents::missing(&gate)?);
+    }
     if found.blobs != manifest.blobs {
         problems.push(format!(
             "there are `{}` blobs, the manifest says `{}`",

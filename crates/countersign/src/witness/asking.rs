@@ -122,10 +122,21 @@ pub(crate) fn ask_all(addresses: &[WitnessAddress], store: &Store) -> Vec<Result
     };
     let (consistency, signed): (&Consistency<'_>, _) = (&consistency, &signed);
     let agent = agent();
+    at_once(addresses, |address| {
+        seen(&agent, address, signed, consistency)
+    })
+}
+
+/// Asks all of them at once, each on a thread of its own; their answers in the same order.
+fn at_once<P: Sync, T: Send>(
+    places: &[P],
+    ask: impl Fn(&P) -> Result<T, String> + Sync,
+) -> Vec<Result<T, String>> {
+    let ask = &ask;
     std::thread::scope(|scope| {
-        let asking: Vec<_> = addresses
+        let asking: Vec<_> = places
             .iter()
-            .map(|address| scope.spawn(|| seen(&agent, address, signed, consistency)))
+            .map(|place| scope.spawn(move || ask(place)))
             .collect();
         asking
             .into_iter()
@@ -214,25 +225,9 @@ impl Cosigner for Cosigners {
     }
 
     fn cosign(&self, request: &CosignRequest<'_>) -> Result<String, CosignError> {
-        let answers: Vec<_> = std::thread::scope(|scope| {
-            let asking: Vec<_> = self
-                .places
-                .iter()
-                .map(|place| {
-                    scope.spawn(|| {
-                        self.ask(place, request)
-                            .map_err(|why| format!("{}: {why}", place.url))
-                    })
-                })
-                .collect();
-            asking
-                .into_iter()
-                .map(|thread| {
-                    thread
-                        .join()
-                        .unwrap_or_else(|_| Err("the request failed".into()))
-                })
-                .collect()
+        let answers = at_once(&self.places, |place| {
+            self.ask(place, request)
+                .map_err(|why| format!("{}: {why}", place.url))
         });
         let (lines, failures): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
         if lines.is_empty() {
