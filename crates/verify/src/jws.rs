@@ -9,14 +9,26 @@ use countersign_domain::text::shown;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::ops::Deref;
+use std::sync::OnceLock;
 
 /// A value whose signature was verified. Only [`verify`] makes one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Verified<T> {
     value: T,
-    digest: Digest,
-    jws_digest: Digest,
+    jws: String,
+    payload: Vec<u8>,
+    // Made where somebody asks: most readers need one of them, or none.
+    digest: OnceLock<Digest>,
+    jws_digest: OnceLock<Digest>,
 }
+
+impl<T> PartialEq for Verified<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.jws == other.jws
+    }
+}
+
+impl<T> Eq for Verified<T> {}
 
 /// Why a JWS must not be believed.
 #[derive(Debug, thiserror::Error)]
@@ -89,22 +101,25 @@ pub fn verify<T: Serialize + DeserializeOwned>(
     }
     Ok(Verified {
         value: canonical::from_bytes(&parts.payload)?,
-        digest: Digest::of(&parts.payload),
-        jws_digest: Digest::of(jws.as_bytes()),
+        jws: jws.to_owned(),
+        payload: parts.payload,
+        digest: OnceLock::new(),
+        jws_digest: OnceLock::new(),
     })
 }
 
 impl<T> Verified<T> {
     /// The digest of the payload's canonical bytes: by it plans and proposals are named.
     #[must_use]
-    pub const fn digest(&self) -> &Digest {
-        &self.digest
+    pub fn digest(&self) -> &Digest {
+        self.digest.get_or_init(|| Digest::of(&self.payload))
     }
 
     /// The digest of the whole JWS text: by it warrants and kept documents are named.
     #[must_use]
-    pub const fn jws_digest(&self) -> &Digest {
-        &self.jws_digest
+    pub fn jws_digest(&self) -> &Digest {
+        self.jws_digest
+            .get_or_init(|| Digest::of(self.jws.as_bytes()))
     }
 
     /// The value alone; that it was verified is forgotten.

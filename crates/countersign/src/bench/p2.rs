@@ -1,12 +1,12 @@
 //! P2: the policy decision alone, with few and many rules: from facts to a decision with its rules,
-//! duties, reasons and the digest of the facts. Beside it, plain Cedar over the same rules, on
-//! requests that are ready.
+//! duties and reasons. Beside it, the same with the digest of the facts, which the gate makes once
+//! where it keeps them; and plain Cedar over the same rules, on requests that are ready.
 
 use super::figures::rounded;
 use super::{BenchError, Figured, failed};
 use countersign_domain::plan::RollbackSource;
 use countersign_domain::proposal::Category;
-use countersign_domain::{Outcome, PersonId};
+use countersign_domain::{Outcome, PersonId, canonical};
 use countersign_policy::sheet::FactSheet;
 use countersign_policy::yardstick::Yardstick;
 use countersign_policy::{Policy, PolicySource, starter_for};
@@ -56,8 +56,10 @@ impl Micros {
 #[derive(Debug, Serialize)]
 struct Measured {
     rules: usize,
-    /// The decision, whole.
+    /// The decision alone, as the gate asks for it.
     decide: Micros,
+    /// The decision with the canonical digest of the facts made for it.
+    decide_and_digest: Micros,
     /// Every rule by plain Cedar, for both actions.
     plain: Micros,
     /// The decision to plain Cedar, by p50.
@@ -73,8 +75,8 @@ pub(super) struct Report {
     measured: Vec<Measured>,
 }
 
-const WHAT: &str = "P2: from facts to a decision that is allowed, on one core; plain Cedar evaluates the \
-    same rules on requests that are ready, in turns";
+const WHAT: &str = "P2: from facts to a decision that is allowed, on one core, without and with the canonical \
+    digest of the facts; plain Cedar evaluates the same rules on requests that are ready, in turns";
 
 pub(super) fn measure(arguments: &Arguments) -> Result<Report, BenchError> {
     let facts = FactSheet {
@@ -99,7 +101,8 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Report, BenchError> {
                 decision.reasons
             )));
         }
-        let (mut decide, mut plain) = (Vec::new(), Vec::new());
+        let digest = canonical::digest(&facts).map_err(failed("the facts"))?;
+        let (mut decide, mut named, mut plain) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..=arguments.rounds {
             let timed = |work: &dyn Fn()| -> Vec<Duration> {
                 (0..arguments.decisions)
@@ -110,13 +113,19 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Report, BenchError> {
                     })
                     .collect()
             };
-            let ours = timed(&|| drop(black_box(policy.decide(black_box(&facts)))));
+            let alone = timed(&|| {
+                drop(black_box(
+                    policy.decide_named(black_box(&facts), digest.clone()),
+                ));
+            });
+            let with_digest = timed(&|| drop(black_box(policy.decide(black_box(&facts)))));
             let theirs = timed(&|| {
                 black_box(yardstick.plain(black_box(&ready)));
             });
             // The first round warms up.
             if round > 0 {
-                decide.extend(ours);
+                decide.extend(alone);
+                named.extend(with_digest);
                 plain.extend(theirs);
             }
         }
@@ -124,6 +133,7 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Report, BenchError> {
         measured.push(Measured {
             rules: yardstick.rules(),
             decide,
+            decide_and_digest: Micros::of(named),
             plain,
             decide_to_plain: rounded(decide.p50 / plain.p50.max(f64::MIN_POSITIVE), 2),
         });
@@ -212,8 +222,14 @@ impl Figured for Report {
         for one in &self.measured {
             let _ = writeln!(
                 text,
-                "{:>5} rules: decide p50 {:.1} µs, p99 {:.1} µs; plain Cedar p50 {:.1} µs; ratio {:.2}",
-                one.rules, one.decide.p50, one.decide.p99, one.plain.p50, one.decide_to_plain
+                "{:>5} rules: decide p50 {:.1} µs, p99 {:.1} µs; with the digest p50 {:.1} µs; \
+                 plain Cedar p50 {:.1} µs; ratio {:.2}",
+                one.rules,
+                one.decide.p50,
+                one.decide.p99,
+                one.decide_and_digest.p50,
+                one.plain.p50,
+                one.decide_to_plain
             );
         }
         let _ = write!(text, "countersign {}, {} cores", self.version, self.cores);
