@@ -17,6 +17,7 @@
     )
 )]
 
+pub mod calendar;
 pub mod contradiction;
 pub mod feed;
 pub mod fetch;
