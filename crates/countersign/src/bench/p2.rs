@@ -114,9 +114,7 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Report, BenchError> {
                     .collect()
             };
             let alone = timed(&|| {
-                drop(black_box(
-                    policy.decide_named(black_box(&facts), digest.clone()),
-                ));
+                drop(black_box(policy.decide_named(black_box(&facts), digest)));
             });
             let with_digest = timed(&|| drop(black_box(policy.decide(black_box(&facts)))));
             let theirs = timed(&|| {
