@@ -3,7 +3,7 @@
 
 use crate::fold::FoldError;
 use countersign_domain::canonical::CanonicalError;
-use countersign_domain::{ChangeId, ChangeState};
+use countersign_domain::{ChangeId, ChangeState, Timestamp};
 use countersign_store::StoreError;
 
 /// Why not.
@@ -76,6 +76,11 @@ pub enum Withheld {
     /// An earlier wave has not succeeded yet.
     #[error("an earlier wave has not finished; ask again")]
     NotYourTurn,
+    /// Standing authority would end before the host could begin.
+    #[error(
+        "the change window ends, or a freeze begins, at {0}: too soon to begin; ask again then"
+    )]
+    ClosingSoon(Timestamp),
     /// Decided again on fresh facts, and stricter.
     #[error("decided again on fresh facts: {0}")]
     DecidedAgain(String),
@@ -96,7 +101,8 @@ impl Withheld {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::NotAuthorized(_) => "not-authorized",
-            Self::NotYourTurn => "not-your-turn",
+            // To a host, both are the same: not now, and perhaps later.
+            Self::NotYourTurn | Self::ClosingSoon(_) => "not-your-turn",
             Self::DecidedAgain(_) => "decided-again",
             Self::Halted => "halted",
             Self::Settled(_) => "settled",

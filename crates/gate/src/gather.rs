@@ -15,6 +15,7 @@ use countersign_domain::{
     AgentId, ChangeId, CveId, Digest, Environment, HostId, PersonId, PreparedPlan, Proposal,
     Timestamp,
 };
+use countersign_facts::calendar::Answer;
 use countersign_facts::contradiction::{Against, contradictions};
 use countersign_facts::feed::{Feeds, Intel};
 use countersign_facts::observed::{self, Observed, PlanFacts};
@@ -145,8 +146,9 @@ impl Gathered {
         store: &dyn Read,
         world: &World,
         now: Timestamp,
-    ) -> Result<DecisionFacts, StoreError> {
+    ) -> Result<DecisionFacts, GateError> {
         let mut facts = self.facts.clone();
+        facts.calendar = calendar_facts(&calendar_answer(world, &facts, now)?);
         facts.reservations = reservations(store, &facts, now)?;
         facts.blast.percent = percent(world, &facts);
         let assets = || facts.scopes.iter().flat_map(|scope| &scope.assets);
@@ -157,6 +159,24 @@ impl Gathered {
         facts.rollback.prior_in_similar = rollbacks;
         facts.lower = lower(healthy, now);
         Ok(facts)
+    }
+}
+
+/// What the calendars of the policy in force say at `now` of everything that these facts are about.
+pub(crate) fn calendar_answer(
+    world: &World,
+    facts: &DecisionFacts,
+    now: Timestamp,
+) -> Result<Answer, GateError> {
+    let assets = facts.scopes.iter().flat_map(|scope| &scope.assets);
+    let environments = assets.map(|asset| asset.environment);
+    Ok(world.policy()?.calendars.answer(environments, now))
+}
+
+const fn calendar_facts(said: &Answer) -> CalendarFacts {
+    CalendarFacts {
+        in_window: said.in_window,
+        freeze: said.frozen,
     }
 }
 
@@ -223,6 +243,8 @@ pub(crate) fn gather(
         .iter()
         .map(|plan| Ok((plan.host.clone(), observation_digest(store, &plan.host)?)))
         .collect::<Result<_, StoreError>>()?;
+    let environments = assets.iter().map(|asset| asset.environment);
+    let said = policy.calendars.answer(environments, now);
     let mut facts = DecisionFacts {
         change: inputs.change.clone(),
         at: now,
@@ -242,11 +264,7 @@ pub(crate) fn gather(
         vulnerability,
         reservations: Reservations::default(),
         chain: plan_facts.chain,
-        // Calendars come with the policy's own; without one, every hour is in the window.
-        calendar: CalendarFacts {
-            in_window: true,
-            freeze: false,
-        },
+        calendar: calendar_facts(&said),
         evidence_age_seconds: observed::evidence_age_seconds(times, now),
         contradictions,
         policy_lapsed: world.policy_lapsed(now),

@@ -10,6 +10,7 @@ use countersign_domain::roster::SignedRosterChange;
 use countersign_domain::statement::{SignedStatement, Statement, Subject};
 use countersign_domain::text::SaltedText;
 use countersign_domain::{Digest, GroupId, PersonId, Timestamp};
+use countersign_facts::calendar::{CalendarError, Calendars};
 use countersign_facts::feed::{self, Content};
 use countersign_facts::inventory::Inventory;
 use countersign_facts::ssvc::Tables;
@@ -107,6 +108,8 @@ impl Gate {
         // Before the rules are compiled: that takes long, and is not for everybody to ask.
         let (statements, people) = signatures(&world, &change.statements, &wanted, now)?;
         let policy = load_policy(&change.source)?;
+        // INVARIANT (silence denies): a freeze that is not understood must not vanish.
+        calendars(&change.source).map_err(|error| GateError::Policy(vec![error.to_string()]))?;
         may_approve_policy(&world, &policy, &people, &change.authors)?;
         let in_force = world
             .policy
@@ -265,6 +268,15 @@ impl Gate {
 pub(crate) fn load_policy(source: &PolicySource) -> Result<Policy, GateError> {
     Policy::load(source)
         .map_err(|findings| GateError::Policy(findings.iter().map(ToString::to_string).collect()))
+}
+
+/// The calendars among a policy's files.
+///
+/// # Errors
+/// When anything in them is not understood.
+pub fn calendars(source: &PolicySource) -> Result<Calendars, CalendarError> {
+    let files = source.files().iter();
+    Calendars::read(files.map(|(path, bytes)| (path.as_str(), bytes.as_slice())))
 }
 
 /// Keeps texts beside the log, each under its own digest.

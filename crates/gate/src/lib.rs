@@ -51,7 +51,7 @@ mod world;
 
 pub use decide::DecisionPreview;
 pub use error::{GateError, Withheld};
-pub use govern::{FeedImport, InventoryChange, PolicyChange};
+pub use govern::{FeedImport, InventoryChange, PolicyChange, calendars};
 pub use propose::{Proposed, Submission};
 pub use redeem::Redemption;
 pub use sweep::Swept;

@@ -12,6 +12,7 @@ use countersign_domain::proposal::Category;
 use countersign_domain::roster::SignedRosterChange;
 use countersign_domain::statement::HaltScope;
 use countersign_domain::{AgentId, Asset, Environment, HostId, RuleId, Timestamp, Transition};
+use countersign_facts::calendar::{Calendars, Remembered};
 use countersign_facts::feed::{self, Content, FeedKind, Feeds, FreshnessLimits};
 use countersign_facts::observed::CategoryPatterns;
 use countersign_facts::ssvc::Tables;
@@ -62,6 +63,8 @@ pub struct PolicyInForce {
     pub record: PolicyRecord,
     /// The compiled rules.
     pub policy: Arc<Policy>,
+    /// Its change windows and freezes.
+    pub calendars: Arc<Remembered>,
     /// Which package names make which category.
     pub patterns: CategoryPatterns,
     /// How old feeds may be.
@@ -174,9 +177,19 @@ fn policy_in_force(
     let kept = before
         .and_then(|world| world.policy.as_ref())
         .filter(|kept| kept.record.policy == record.policy);
-    let policy = match kept {
-        Some(kept) => Arc::clone(&kept.policy),
-        None => Arc::new(read_policy(store, &record)?),
+    let (policy, calendars) = match kept {
+        Some(kept) => (Arc::clone(&kept.policy), Arc::clone(&kept.calendars)),
+        None => {
+            let source = read_source(store, &record)?;
+            // What is in force was understood when it was signed. Where it no longer is, everything
+            // is frozen, and people decide.
+            let calendars =
+                crate::govern::calendars(&source).unwrap_or_else(|_| Calendars::unreadable());
+            (
+                Arc::new(crate::govern::load_policy(&source)?),
+                Arc::new(Remembered::new(calendars)),
+            )
+        }
     };
     let settings = policy.settings();
     let freshness = &settings.freshness;
@@ -188,6 +201,7 @@ fn policy_in_force(
         },
         patterns: patterns(&settings.sensitive),
         policy,
+        calendars,
         record,
     })
 }
@@ -279,7 +293,7 @@ impl WorldCache {
     }
 }
 
-fn read_policy(store: &dyn Read, record: &PolicyRecord) -> Result<Policy, GateError> {
+fn read_source(store: &dyn Read, record: &PolicyRecord) -> Result<PolicySource, GateError> {
     let mut files = BTreeMap::new();
     for file in &record.files {
         let blob = store.blob(&file.sha256)?.ok_or_else(|| {
@@ -288,9 +302,7 @@ fn read_policy(store: &dyn Read, record: &PolicyRecord) -> Result<Policy, GateEr
         files.insert(file.path.clone(), blob.bytes);
     }
     // What is in force validated when it was signed; if it no longer does, nothing is decided.
-    let source =
-        PolicySource::new(files).map_err(|error| StoreError::Damaged(error.to_string()))?;
-    crate::govern::load_policy(&source)
+    Ok(PolicySource::new(files).map_err(|error| StoreError::Damaged(error.to_string()))?)
 }
 
 /// Remembers that roster, policy, inventory, feeds or halts changed.

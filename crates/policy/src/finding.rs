@@ -61,6 +61,15 @@ impl Finding {
         }
     }
 
+    /// A finding of somebody else about a file of the folder: calendars are read by `facts`.
+    #[must_use]
+    pub fn about(file: &str, line: Option<usize>, message: impl Into<String>) -> Self {
+        Self {
+            line: line.unwrap_or(1),
+            ..Self::whole(file, message)
+        }
+    }
+
     /// Findings from an error of Cedar, at the place its first label names.
     pub(crate) fn from_cedar(
         file: &str,

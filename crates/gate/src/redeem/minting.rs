@@ -23,6 +23,9 @@ use countersign_domain::{
 };
 use countersign_store::Write;
 
+/// Seconds that a host needs to begin: with less, standing authority is not handed out any more.
+const STANDING_SECONDS_MIN: i64 = 30;
+
 pub(super) struct Minting<'a> {
     pub(super) world: &'a World,
     pub(super) frame: &'a Frame,
@@ -70,7 +73,8 @@ impl Minting<'_> {
         if let Some(why) = self.stricter(tx, &record, &executions, &gathered, &decision, &facts)? {
             return Ok(Redeemed::Withheld(why));
         }
-        let warrant = self.warrant(&record, &execution, &decision)?;
+        let expires = self.expiry(&record, &facts)?;
+        let warrant = self.warrant(&record, &execution, &decision, expires)?;
         let input = jws::signing_input(
             WARRANT_TYP,
             crate::GATE_KID,
@@ -210,17 +214,36 @@ impl Minting<'_> {
         Ok(Some(Withheld::DecidedAgain(why)))
     }
 
+    /// When the warrant ends: standing authority ends with its change window, and where a freeze
+    /// begins. What a human approved is bound by neither.
+    fn expiry(&self, record: &ChangeRecord, facts: &DecisionFacts) -> Result<i64, GateError> {
+        let now = self.frame.at;
+        let limits = &self.world.policy()?.policy.settings().limits;
+        let lifetime = i64::from(limits.warrant_lifetime_seconds).min(WARRANT_SECONDS_MAX);
+        let expires = now.unix_seconds() + lifetime;
+        let ground = record.authorization.as_ref().map(|one| one.ground);
+        if ground == Some(Ground::Approved) {
+            return Ok(expires);
+        }
+        match gather::calendar_answer(self.world, facts, now)?.holds_until() {
+            Some(end) if end.seconds_since(now) < STANDING_SECONDS_MIN => {
+                Err(Withheld::ClosingSoon(end).into())
+            }
+            Some(end) => Ok(expires.min(end.unix_seconds())),
+            None => Ok(expires),
+        }
+    }
+
     fn warrant(
         &self,
         record: &ChangeRecord,
         execution: &ExecutionRecord,
         decision: &Decision,
+        expires: i64,
     ) -> Result<Warrant, GateError> {
         let missing = || GateError::from(Withheld::NotAuthorized(record.state));
         let authorization = record.authorization.as_ref().ok_or_else(missing)?;
         let signed = record.decision.as_ref().ok_or_else(missing)?;
-        let limits = &self.world.policy()?.policy.settings().limits;
-        let lifetime = i64::from(limits.warrant_lifetime_seconds).min(WARRANT_SECONDS_MAX);
         let iat = self.frame.at.unix_seconds();
         Ok(Warrant {
             iss: self.world.deployment().clone(),
@@ -228,7 +251,7 @@ impl Minting<'_> {
             sub: record.agent.clone(),
             iat,
             nbf: iat,
-            exp: iat + lifetime,
+            exp: expires,
             jti: self.request.jti.clone(),
             txn: record.id.clone(),
             authorization_details: vec![AuthorizationDetails {

@@ -211,7 +211,18 @@ impl World {
 
     /// The starter policy, signed by chen; omar wrote it.
     pub fn sign_policy(&self) -> Result<Digest, GateError> {
-        let source = countersign_policy::starter_for(&person("omar"));
+        self.sign_policy_with(&[])
+    }
+
+    /// The starter policy with more files, signed by chen; omar wrote it.
+    pub fn sign_policy_with(&self, more: &[(&str, &str)]) -> Result<Digest, GateError> {
+        let mut files = countersign_policy::starter_for(&person("omar"))
+            .files()
+            .clone();
+        for (path, text) in more {
+            files.insert((*path).to_owned(), text.as_bytes().to_vec());
+        }
+        let source = countersign_policy::PolicySource::new(files).unwrap();
         let version = self
             .gate
             .world()?

@@ -8,6 +8,7 @@
 
 mod approve;
 mod attacks;
+mod calendars;
 mod deployment;
 mod emergency;
 mod fixture;
