@@ -9,7 +9,8 @@ mod support;
 use countersign_domain::jws::PROPOSAL_TYP;
 use countersign_domain::statement::{HaltScope, Subject};
 use countersign_domain::warrant::WARRANT_TYP;
-use countersign_domain::{SignedStatement, canonical};
+use countersign_domain::{Environment, SignedStatement, Timestamp, canonical};
+use countersign_facts::calendar::Calendars;
 use countersign_host::hook;
 use countersign_ledger::{Checkpoint, SignedCheckpoint, TlogProof};
 use countersign_verify::warrant::GATE_KID;
@@ -23,6 +24,15 @@ use support::{Log, NoteSigner, deployment, key, now, public, roster, state};
 const ORIGIN: &str = "example.org/test/authorizations";
 /// The entry that the genuine proof is about.
 const ENTRY: usize = 3;
+
+/// Calendars with everything that is read: a named zone, UTC with exceptions and moved occurrences,
+/// whole days, and a zone of the file's own.
+const CALENDARS: [&str; 4] = [
+    "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//a//EN\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART;TZID=Europe/Berlin:20260102T220000\r\nDTEND;TZID=Europe/Berlin:20260103T060000\r\nRRULE:FREQ=WEEKLY;BYDAY=FR,SA;UNTIL=20291231T230000Z\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n",
+    "BEGIN:VCALENDAR\nVERSION:2.0\nBEGIN:VEVENT\nUID:1\nDTSTART:20260103T100000Z\nDURATION:PT4H\nRRULE:FREQ=MONTHLY;BYDAY=1SA;COUNT=12\nEXDATE:20260207T100000Z\nRDATE:20260210T100000Z\nEND:VEVENT\nBEGIN:VEVENT\nUID:1\nRECURRENCE-ID:20260307T100000Z\nDTSTART:20260308T100000Z\nDURATION:P1D\nSTATUS:TENTATIVE\nEND:VEVENT\nEND:VCALENDAR\n",
+    "BEGIN:VCALENDAR\nVERSION:2.0\nX-WR-TIMEZONE:America/New_York\nBEGIN:VEVENT\nUID:1\nSUMMARY:a\n b\nDTSTART;VALUE=DATE:20261224\nDTEND;VALUE=DATE:20270102\nRRULE:FREQ=YEARLY\nBEGIN:VALARM\nACTION:DISPLAY\nEND:VALARM\nEND:VEVENT\nEND:VCALENDAR\n",
+    "BEGIN:VCALENDAR\nVERSION:2.0\nBEGIN:VTIMEZONE\nTZID:Here\nBEGIN:STANDARD\nDTSTART:16011028T030000\nTZOFFSETFROM:+0200\nTZOFFSETTO:+0100\nRRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10\nEND:STANDARD\nBEGIN:DAYLIGHT\nDTSTART:16010325T020000\nTZOFFSETFROM:+0100\nTZOFFSETTO:+0200\nRDATE:20260329T020000\nEND:DAYLIGHT\nEND:VTIMEZONE\nBEGIN:VEVENT\nUID:1\nDTSTART;TZID=Here:20260101T023000\nDTEND;TZID=Here:20260101T033000\nRRULE:FREQ=HOURLY;INTERVAL=12\nEND:VEVENT\nEND:VCALENDAR\n",
+];
 
 /// What everything is held against.
 struct Known {
@@ -157,6 +167,31 @@ pub fn apt_hook(data: &[u8]) {
     }
 }
 
+/// A calendar, as windows and as freezes: what one refuses the other refuses; what opens a window
+/// freezes, since a freeze takes the longer reading; and an answer holds until the instant it names.
+pub fn icalendar(data: &[u8]) {
+    let windows = Calendars::read([("calendars/windows.ics", data)]);
+    let freezes = Calendars::read([("calendars/freezes.ics", data)]);
+    let (Ok(windows), Ok(freezes)) = (&windows, &freezes) else {
+        assert!(windows.is_err() && freezes.is_err());
+        return;
+    };
+    for seconds in [0, 1_774_746_000, 1_792_890_000, 2_208_988_800] {
+        let at = Timestamp::from_unix_seconds(seconds);
+        let (open, frozen) = (
+            windows.answer(Environment::Production, at),
+            freezes.answer(Environment::Production, at),
+        );
+        assert!(!open.in_window || frozen.frozen, "{at}");
+        assert!(open.until > at && frozen.until > at, "{at}");
+        let last = Timestamp::from_unix_seconds(open.until.unix_seconds() - 1);
+        assert_eq!(
+            windows.answer(Environment::Production, last).in_window,
+            open.in_window
+        );
+    }
+}
+
 /// Genuine documents to begin with, written into the folder that `FUZZ_SEEDS` names.
 pub fn write_seeds(target: &str) {
     let Some(folder) = std::env::var_os("FUZZ_SEEDS") else {
@@ -185,6 +220,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
         "apt_hook" => vec![
             b"VERSION 3\nAPT::Architecture=amd64\nDpkg::Hook::a%20b=c\n\ncurl 8.1 amd64 none < 8.2 amd64 none /a/curl_8.2_amd64.deb\ncurl 8.1 amd64 none < 8.2 amd64 none **CONFIGURE**\nold 1 all none > - - none **REMOVE**\n".to_vec(),
         ],
+        "icalendar" => CALENDARS.map(|text| text.as_bytes().to_vec()).to_vec(),
         other => panic!("no target is called `{other}`"),
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every target.
-pub const TARGETS: [&str; 7] = [
+pub const TARGETS: [&str; 8] = [
     "warrant",
     "note",
     "checkpoint",
@@ -17,6 +17,7 @@ pub const TARGETS: [&str; 7] = [
     "sshsig",
     "proposal",
     "apt_hook",
+    "icalendar",
 ];
 
 /// Seconds for each target, where nobody says.

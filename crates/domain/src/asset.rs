@@ -18,6 +18,9 @@ pub enum Environment {
 }
 
 impl Environment {
+    /// Every one, the lowest first.
+    pub const ALL: [Self; 3] = [Self::Development, Self::Staging, Self::Production];
+
     /// The word used in files and on screen.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -1,6 +1,7 @@
 //! What needs several signatures, as a file that people pass on: the thing itself, and the
 //! statements about it so far. Each signer sees it rendered from the file, never from a server.
 
+use super::calendar::load_whole;
 use super::context::signer;
 use super::render::operation;
 use super::signed::show_and_sign;
@@ -15,7 +16,7 @@ use countersign_domain::roster::{RosterChange, SignedRosterChange};
 use countersign_domain::statement::{HaltScope, Subject};
 use countersign_domain::text::{SaltedText, shown};
 use countersign_domain::{Digest, PersonId, Roster, SignedStatement, canonical};
-use countersign_policy::{Policy, PolicySource, authority_in_words};
+use countersign_policy::{PolicySource, authority_in_words};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -145,7 +146,7 @@ impl Matter {
                 lines
             }
             Self::Policy { files, authors, .. } => {
-                let policy = Policy::load(&source(files)?).map_err(|findings| {
+                let policy = load_whole(&source(files)?).map_err(|findings| {
                     let mut failure = Failure::refused("the policy does not validate");
                     failure.findings = findings.iter().map(ToString::to_string).collect();
                     failure
@@ -186,7 +187,7 @@ impl Matter {
     }
 }
 
-fn source(files: &BTreeMap<String, String>) -> Result<PolicySource, Failure> {
+pub(super) fn source(files: &BTreeMap<String, String>) -> Result<PolicySource, Failure> {
     let files = files
         .iter()
         .map(|(path, text)| (path.clone(), text.clone().into_bytes()))

@@ -38,14 +38,10 @@ impl ScopeArguments {
 
 /// Reads an environment.
 pub(super) fn environment(text: &str) -> Result<Environment, String> {
-    [
-        Environment::Development,
-        Environment::Staging,
-        Environment::Production,
-    ]
-    .into_iter()
-    .find(|environment| environment.as_str() == text)
-    .ok_or_else(|| "expected development, staging or production".to_owned())
+    Environment::ALL
+        .into_iter()
+        .find(|environment| environment.as_str() == text)
+        .ok_or_else(|| "expected development, staging or production".to_owned())
 }
 
 /// Arguments of `halt`.

@@ -4,6 +4,7 @@
 mod agent;
 mod alarm;
 mod backup;
+mod calendar;
 mod change;
 mod collect;
 mod context;

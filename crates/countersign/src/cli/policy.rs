@@ -1,5 +1,6 @@
 //! `countersign policy`: write the starter, check, test, explain, sign, and show what is in force.
 
+use super::calendar::{CalendarArguments, load_whole};
 use super::change::{encoded, find};
 use super::collect::{Destination, Matter, sign_and_send};
 use super::render::{table, when};
@@ -39,6 +40,12 @@ pub enum PolicyCommand {
     },
     /// Show the policy in force
     Show,
+    /// Show what change windows and freezes say
+    ///
+    /// Calendars are iCalendar files in the policy's folder: `calendars/windows.ics` and
+    /// `calendars/freezes.ics` hold everywhere, `calendars/windows.production.ics` and the like in
+    /// one environment. Where an environment has no windows, every hour is in the window.
+    Calendar(CalendarArguments),
     /// Explain how each rule looks at a change now
     Explain {
         /// The change's id, or the beginning of it
@@ -65,6 +72,7 @@ pub(super) fn run(context: &Context, command: PolicyCommand) -> Result<ExitCode,
             let view: PolicyView = context.client()?.get("policy")?;
             context.answer(&view, in_full)?;
         }
+        PolicyCommand::Calendar(arguments) => super::calendar::run(context, &arguments)?,
         PolicyCommand::Explain { change } => {
             let client = context.client()?;
             let id = find(&client, &change)?.id;
@@ -126,7 +134,7 @@ fn tell(findings: &[Finding]) {
 
 fn check(context: &Context, folder: &Path) -> Result<ExitCode, Failure> {
     let source = read(folder)?;
-    match Policy::load(&source) {
+    match load_whole(&source) {
         Ok(policy) => {
             let answer = serde_json::json!({
                 "policy": source.digest(),
@@ -206,7 +214,7 @@ fn sign(
     destination: &Destination,
 ) -> Result<(), Failure> {
     let source = read(folder)?;
-    if let Err(findings) = Policy::load(&source) {
+    if let Err(findings) = load_whole(&source) {
         tell(&findings);
         return Err(Failure::refused(
             "the policy does not validate; the version in force stays",

@@ -11,6 +11,7 @@ mod api;
 mod app;
 mod attacks;
 mod bench;
+mod calendars;
 mod changes;
 mod cli;
 mod deployments;

@@ -285,7 +285,6 @@ fn draft<'a>(component: &'a Component, uid: &str, zones: &Zones<'_>) -> Result<D
             value::length(property).map_err(|problem| (property.line, event(), problem))
         })
         .transpose()?;
-    let seconds = seconds(&start, end.as_ref(), duration).map_err(whole)?;
     let rule = found
         .get(name(IcalPropKind::RRule))
         .map(|property| rule::read(property).map_err(|problem| (property.line, event(), problem)))
@@ -301,6 +300,11 @@ fn draft<'a>(component: &'a Component, uid: &str, zones: &Zones<'_>) -> Result<D
             Ok("CANCELLED") => Status::Cancelled,
             _ => return Err((property.line, event(), Problem::Status)),
         },
+    };
+    let seconds = match seconds(&start, end.as_ref(), duration) {
+        // What is cancelled is often left without its end.
+        Err(Problem::Length) if status == Status::Cancelled => DAY,
+        other => other.map_err(whole)?,
     };
     Ok(Draft {
         component,

@@ -37,7 +37,7 @@ pub const EVENT_DAYS_MAX: i64 = 3_660;
 pub const HORIZON_SECONDS: i64 = 400 * 86_400;
 /// Days (for hourly rules, hours) that all recurring events together may ask to look at, from their
 /// start to the last year that is answered.
-const WORK_MAX: u64 = 40_000_000;
+const WORK_MAX: u64 = 10_000_000;
 /// The ends of horizons that calendars speak of; beyond, nothing can be said.
 const ANSWERABLE_SECONDS: Range<i64> = 0..4_102_444_800;
 
@@ -165,13 +165,9 @@ fn named(path: &str) -> Option<(Kind, Option<Environment>)> {
     let environment = match environment {
         None => None,
         Some(wanted) => Some(
-            [
-                Environment::Development,
-                Environment::Staging,
-                Environment::Production,
-            ]
-            .into_iter()
-            .find(|environment| environment.as_str() == wanted)?,
+            Environment::ALL
+                .into_iter()
+                .find(|environment| environment.as_str() == wanted)?,
         ),
     };
     Some((kind, environment))

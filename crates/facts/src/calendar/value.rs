@@ -68,12 +68,13 @@ pub(super) fn list(property: &Property) -> Result<Vec<&str>, Problem> {
 pub(super) fn text(property: &Property) -> Result<&str, Problem> {
     match &property.decoded.value {
         IcalValue::Text(text) => Ok(&text.0),
-        IcalValue::Unknown(unknown) => unknown
-            .components
-            .first()
-            .and_then(|values| values.first())
-            .map(AsRef::as_ref)
-            .ok_or_else(|| Problem::Value(property.shown_name())),
+        IcalValue::Unknown(unknown) => match unknown.components.as_slice() {
+            [values] if values.len() == 1 => values
+                .first()
+                .map(AsRef::as_ref)
+                .ok_or_else(|| Problem::Value(property.shown_name())),
+            _ => Err(Problem::Value(property.shown_name())),
+        },
         _ => Err(Problem::Value(property.shown_name())),
     }
 }
