@@ -181,13 +181,9 @@ fn policy_in_force(
         Some(kept) => (Arc::clone(&kept.policy), Arc::clone(&kept.calendars)),
         None => {
             let source = read_source(store, &record)?;
-            // What is in force was understood when it was signed. Where it no longer is, everything
-            // is frozen, and people decide.
-            let calendars =
-                crate::govern::calendars(&source).unwrap_or_else(|_| Calendars::unreadable());
             (
                 Arc::new(crate::govern::load_policy(&source)?),
-                Arc::new(Remembered::new(calendars)),
+                Arc::new(calendars_in_force(&source)),
             )
         }
     };
@@ -204,6 +200,12 @@ fn policy_in_force(
         calendars,
         record,
     })
+}
+
+/// What is in force was understood when it was handed in. Where it no longer is, everything is
+/// frozen, and people decide.
+fn calendars_in_force(source: &PolicySource) -> Remembered {
+    Remembered::new(crate::govern::calendars(source).unwrap_or_else(|_| Calendars::unreadable()))
 }
 
 fn patterns(sensitive: &Sensitive) -> CategoryPatterns {
@@ -341,6 +343,23 @@ pub fn transition_key(transition: &Transition) -> String {
 mod tests {
     use super::*;
     use countersign_domain::PackageName;
+
+    #[test]
+    fn calendars_that_cannot_be_read_any_more_freeze_everything() {
+        let at = "2026-11-20T12:00:00Z".parse().unwrap();
+        let says = |files: &[(&str, &str)]| {
+            let mut all = countersign_policy::starter().files().clone();
+            for (path, text) in files {
+                all.insert((*path).to_owned(), text.as_bytes().to_vec());
+            }
+            let source = PolicySource::new(all).unwrap();
+            let answer = calendars_in_force(&source).answer([Environment::Development], at);
+            (answer.in_window, answer.frozen)
+        };
+        assert_eq!(says(&[]), (true, false));
+        let bad = ("calendars/freezes.ics", "BEGIN:VCALENDAR");
+        assert_eq!(says(&[bad]), (false, true));
+    }
 
     #[test]
     fn the_starters_patterns_give_the_most_sensitive_category() {

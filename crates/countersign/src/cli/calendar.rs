@@ -54,7 +54,7 @@ pub(super) fn run(context: &Context, arguments: &CalendarArguments) -> Result<()
         .map(|environment| calendars.outlook(environment, at))
         .collect();
     context.answer(&outlooks, |outlooks| {
-        let mut text = format!("at {at}, by {} calendars\n", calendars.files());
+        let mut text = format!("at {at}; calendars: {}\n", calendars.files());
         for outlook in outlooks {
             text.push_str(&in_words(outlook));
         }
