@@ -12,6 +12,7 @@
     allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod audit;
 mod bounded;
 mod finding;
 mod folder;

@@ -1,0 +1,138 @@
+//! Times as logs tell them: an instant, or the two between which it lies. A local time without a
+//! zone is read in a zone that somebody names; where a clock was put back, it names two instants, and where it was put forward, none.
+
+use countersign_domain::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::{AmbiguousOffset, TimeZone};
+use serde::Serialize;
+
+/// When something happened, as precisely as its log tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Moment {
+    /// Not before.
+    pub earliest: Timestamp,
+    /// Not after.
+    pub latest: Timestamp,
+}
+
+/// How two moments stand to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The one was first, or both were at once.
+    NotAfter,
+    /// The one came after the other.
+    After,
+    /// The clocks do not tell.
+    Unclear,
+}
+
+impl Moment {
+    /// One instant.
+    #[must_use]
+    pub const fn exact(at: Timestamp) -> Self {
+        Self {
+            earliest: at,
+            latest: at,
+        }
+    }
+
+    /// From RFC 3339, or from ISO 8601 with an offset as `+1000`. None where it is neither.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let at = text
+            .parse::<jiff::Timestamp>()
+            .or_else(|_| jiff::Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text))
+            .ok()?;
+        Some(Self::exact(Timestamp::from_unix_millis(
+            at.as_millisecond(),
+        )))
+    }
+
+    /// From a local time without a zone, `YYYY-MM-DD HH:MM:SS` with any white space or `T`, read in
+    /// `zone`. None where it is no such time.
+    #[must_use]
+    pub fn local(text: &str, zone: &TimeZone) -> Option<Self> {
+        let mut parts = text.splitn(2, ['T', ' ']);
+        let (date, time) = (parts.next()?, parts.next()?.trim_start());
+        let local: DateTime = format!("{date}T{time}").parse().ok()?;
+        let at = |offset: jiff::tz::Offset| {
+            let at = offset.to_timestamp(local).ok()?;
+            Some(Timestamp::from_unix_millis(at.as_millisecond()))
+        };
+        match zone.to_ambiguous_timestamp(local).offset() {
+            AmbiguousOffset::Unambiguous { offset } => at(offset).map(Self::exact),
+            AmbiguousOffset::Fold { before, after } | AmbiguousOffset::Gap { before, after } => {
+                let (one, other) = (at(before)?, at(after)?);
+                Some(Self {
+                    earliest: one.min(other),
+                    latest: one.max(other),
+                })
+            }
+        }
+    }
+
+    /// How `self` stands to `other`, where their clocks may differ by so many seconds.
+    #[must_use]
+    pub fn order(&self, other: &Self, skew_seconds: i64) -> Order {
+        if self.latest <= other.earliest.plus_seconds(skew_seconds) {
+            Order::NotAfter
+        } else if self.earliest > other.latest.plus_seconds(skew_seconds) {
+            Order::After
+        } else {
+            Order::Unclear
+        }
+    }
+
+    /// The day of its earliest instant, `YYYY-MM-DD` in UTC.
+    #[must_use]
+    pub fn day(&self) -> String {
+        self.earliest.to_string().chars().take(10).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Moment, Order};
+    use jiff::tz::TimeZone;
+
+    fn berlin() -> TimeZone {
+        TimeZone::get("Europe/Berlin").unwrap()
+    }
+
+    fn spread(text: &str) -> i64 {
+        let moment = Moment::local(text, &berlin()).unwrap();
+        moment.latest.seconds_since(moment.earliest)
+    }
+
+    #[test]
+    fn offsets_are_read_in_both_forms() {
+        let one = Moment::parse("2026-11-19T10:00:00+1000").unwrap();
+        assert_eq!(one, Moment::parse("2026-11-19T00:00:00Z").unwrap());
+        assert_eq!(one, Moment::parse("2026-11-19T10:00:00.000+10:00").unwrap());
+        for wrong in ["", "2026-11-19", "2026-11-19T10:00:00", "yesterday"] {
+            assert_eq!(Moment::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_hour_that_comes_twice_or_never_is_unclear() {
+        assert_eq!(spread("2026-10-25  02:30:00"), 3600);
+        assert_eq!(spread("2026-03-29 02:30:00"), 3600);
+        assert_eq!(spread("2026-10-25 03:30:00"), 0);
+        let twice = Moment::local("2026-10-25 02:30:00", &berlin()).unwrap();
+        let within = Moment::parse("2026-10-25T01:00:00Z").unwrap();
+        assert_eq!(twice.order(&within, 0), Order::Unclear);
+        assert_eq!(within.order(&twice, 0), Order::Unclear);
+        let after = Moment::parse("2026-10-25T01:30:01Z").unwrap();
+        assert_eq!(after.order(&twice, 0), Order::After);
+        assert_eq!(twice.order(&after, 0), Order::NotAfter);
+    }
+
+    #[test]
+    fn skew_is_granted_to_the_first() {
+        let one = Moment::parse("2026-01-01T00:00:05Z").unwrap();
+        let other = Moment::parse("2026-01-01T00:00:00Z").unwrap();
+        assert_eq!(one.order(&other, 5), Order::NotAfter);
+        assert_eq!(one.order(&other, 4), Order::After);
+    }
+}

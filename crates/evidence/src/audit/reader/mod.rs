@@ -1,0 +1,65 @@
+//! The readers, one a format: what each takes as an action, as an approval, and how it tells a
+//! person from an automation. A reader sees one record at a time, keeps nothing between records
+//! unless its format needs it, and believes nothing: what it does not understand is unreadable.
+
+use super::model::{Format, Place, Row};
+use super::moment::Moment;
+use jiff::tz::TimeZone;
+
+/// What readers are told.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The zone of local times that name none.
+    pub zone: TimeZone,
+    /// The system that a log is of where it names none (a host's own `history.log`).
+    pub host: String,
+}
+
+/// One record, as its bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Record<'a> {
+    /// A JSON value, or a line without its end.
+    pub(crate) bytes: &'a [u8],
+    /// Where it stands.
+    pub(crate) place: Place,
+}
+
+/// What a reader made of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Of another format.
+    NotMine,
+    /// Of this format, but broken; why.
+    Unreadable(&'static str),
+    /// Read. With the record's time, if it has one.
+    Read(Option<Moment>),
+}
+
+/// A format whose records are JSON objects.
+pub(crate) trait JsonReader: Sync {
+    /// Whose records it reads.
+    fn format(&self) -> Format;
+
+    /// Reads a record, and puts what it comes to into `rows`.
+    fn take(&self, record: Record<'_>, context: &Context, rows: &mut Vec<Row>) -> Taken;
+
+    /// What it takes as an action, what as an approval, and how it tells people from automations.
+    fn about(&self) -> About;
+}
+
+/// What a reader says of itself; `countersign audit formats` prints it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct About {
+    /// The format.
+    pub format: Format,
+    /// What is read.
+    pub reads: &'static str,
+    /// What counts as an action.
+    pub actions: &'static str,
+    /// What counts as an approval.
+    pub approvals: &'static str,
+    /// How people are told from automations.
+    pub people: &'static str,
+    /// False where no real sample was to be had: the documented shape, unproven.
+    pub proven: bool,
+}
