@@ -3,6 +3,7 @@
 
 mod agent;
 mod alarm;
+mod audit;
 mod backup;
 mod calendar;
 mod change;
@@ -112,6 +113,8 @@ enum Command {
     Review(review::ReviewCommand),
     /// What changed on hosts without a warrant; exit code 1 while a human has to look at any of it
     Reconcile(reconcile::ReconcileArguments),
+    /// The 30-day question over logs that exist: a named human, before it ran?
+    Audit(audit::AuditArguments),
     /// Stop everything, or one agent, rule or environment
     Halt(halt::HaltArguments),
     /// Let what was halted go on
@@ -194,6 +197,7 @@ fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Refuse(arguments) => decide::refuse(context, &arguments)?,
         Command::Review(command) => review::run(context, command)?,
         Command::Reconcile(arguments) => return reconcile::run(context, arguments),
+        Command::Audit(arguments) => return audit::run(context, &arguments),
         Command::Halt(arguments) => halt::halt(context, arguments)?,
         Command::Resume(arguments) => halt::resume(context, arguments)?,
         Command::Emergency(command) => return emergency::run(context, command),

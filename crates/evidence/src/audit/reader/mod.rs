@@ -2,6 +2,9 @@
 //! person from an automation. A reader sees one record at a time, keeps nothing between records
 //! unless its format needs it, and believes nothing: what it does not understand is unreadable.
 
+pub(crate) mod lines;
+pub(crate) mod text;
+
 use super::model::{Format, Place, Row};
 use super::moment::Moment;
 use jiff::tz::TimeZone;
@@ -10,9 +13,39 @@ use jiff::tz::TimeZone;
 #[derive(Debug, Clone)]
 pub struct Context {
     /// The zone of local times that name none.
-    pub zone: TimeZone,
+    pub(crate) zone: TimeZone,
     /// The system that a log is of where it names none (a host's own `history.log`).
-    pub host: String,
+    pub(crate) host: String,
+}
+
+/// There is no such zone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no time zone; hint: a name such as `Europe/Berlin`, or `UTC`")]
+pub struct ZoneError(String);
+
+impl Context {
+    /// Local times are read in the zone of this name, or in this machine's; logs that name no system
+    /// are of `host`.
+    ///
+    /// # Errors
+    /// Where there is no such zone.
+    pub fn new(zone: Option<&str>, host: impl Into<String>) -> Result<Self, ZoneError> {
+        let zone = match zone {
+            Some(name) => TimeZone::get(name)
+                .map_err(|_| ZoneError(countersign_domain::text::shown(name, 60)))?,
+            None => TimeZone::system(),
+        };
+        Ok(Self {
+            zone,
+            host: host.into(),
+        })
+    }
+
+    /// The zone's name.
+    #[must_use]
+    pub fn zone_name(&self) -> &str {
+        self.zone.iana_name().unwrap_or("this machine's zone")
+    }
 }
 
 /// One record, as its bytes.
@@ -62,4 +95,15 @@ pub struct About {
     pub people: &'static str,
     /// False where no real sample was to be had: the documented shape, unproven.
     pub proven: bool,
+}
+
+/// The readers of JSON records.
+pub(crate) const JSON: &[&dyn JsonReader] = &[];
+
+/// What every reader says of itself.
+#[must_use]
+pub fn formats() -> Vec<About> {
+    let mut all = lines::ABOUT.to_vec();
+    all.extend(JSON.iter().map(|reader| reader.about()));
+    all
 }

@@ -1,0 +1,262 @@
+//! `countersign audit`: the 30-day question over logs that exist already. No server, no set-up, no
+//! network; reads files and prints. Judges nothing itself: see `evidence::audit`.
+
+use super::{Context, Exit, Failure};
+use crate::ambient;
+use countersign_domain::Timestamp;
+use countersign_evidence::audit::{
+    self, ActionFound, Found, PEOPLE_BYTES_MAX, People, Progress, Question, Report,
+};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// How wide the page is where there is no terminal to ask.
+const WIDTH: usize = 100;
+/// A machine's own logs: folder, and how the names in it begin.
+const OWN: [(&str, &str); 3] = [
+    ("/var/log/apt", "history.log"),
+    ("/var/log", "dpkg.log"),
+    ("/var/log/unattended-upgrades", "unattended-upgrades.log"),
+];
+
+/// Arguments of `audit`.
+#[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit codes: 0 nothing ungoverned; 1 ungoverned actions were found; 2 it could not be judged: nothing of a known format was read, or usage was wrong."
+)]
+pub struct AuditArguments {
+    #[command(subcommand)]
+    command: Option<AuditCommand>,
+    /// Files and folders of logs and approvals; `-` is standard input [default: this machine's own apt logs]
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// The registry of named humans: CSV with a column `name`, others with further names, and `kind`
+    #[arg(long, value_name = "FILE")]
+    people: Option<PathBuf>,
+    /// From when on: `30d`, `12h`, a day, or a time in RFC 3339
+    #[arg(long, default_value = "30d", value_name = "WHEN")]
+    since: String,
+    /// Until when [default: now]
+    #[arg(long, value_name = "WHEN")]
+    until: Option<String>,
+    /// Leave out what logs place in another environment
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
+    /// The zone of local times, such as `Europe/Berlin` [default: this machine's]
+    #[arg(long, value_name = "ZONE")]
+    tz: Option<String>,
+    /// The host that apt's logs are of [default: this machine's name]
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+    /// By how many seconds clocks may differ
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u16).range(0..=3600))]
+    skew: u16,
+    /// Draw so many autonomous actions for an auditor to look at
+    #[arg(long, value_name = "N", conflicts_with = "explain")]
+    sample: Option<usize>,
+    /// What the sample is drawn with: the same seed draws the same
+    #[arg(long, default_value_t = 1, requires = "sample")]
+    seed: u64,
+    /// Tell of one action, by the beginning of its id
+    #[arg(long, value_name = "ID")]
+    explain: Option<String>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum AuditCommand {
+    /// What is read, what counts as an action or an approval, and who counts as a person
+    Formats,
+}
+
+pub(super) fn run(context: &Context, arguments: &AuditArguments) -> Result<ExitCode, Failure> {
+    if let Some(AuditCommand::Formats) = arguments.command {
+        let formats = audit::formats();
+        context.answer(&formats, |formats| of_formats(formats))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let report = report(arguments)?;
+    match (&arguments.explain, arguments.sample) {
+        (Some(id), _) => {
+            let found = one(&report, id)?;
+            context.answer(found, |found| audit::explain(&report, found, width()))?;
+        }
+        (None, Some(size)) => {
+            let sample = report.sample(size, arguments.seed);
+            context.answer(&sample, |sample| of_sample(&report, sample))?;
+        }
+        (None, None) => context.answer(&report, |report| audit::render(report, width()))?,
+    }
+    Ok(if report.read_nothing() {
+        ExitCode::from(2)
+    } else if report.counts.ungoverned > 0 {
+        Exit::Refused.into()
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn report(arguments: &AuditArguments) -> Result<Report, Failure> {
+    let usage = |message: String| Failure::new(Exit::Usage, message);
+    let now = ambient::now();
+    let since = time(&arguments.since, now).ok_or_else(|| not_a_time(&arguments.since))?;
+    let until = match &arguments.until {
+        Some(text) => time(text, now).ok_or_else(|| not_a_time(text))?,
+        None => now,
+    };
+    if since >= until {
+        return Err(usage(format!(
+            "the period ends at {until}, before it begins at {since}"
+        )));
+    }
+    let host = arguments.host.clone().unwrap_or_else(|| {
+        rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned()
+    });
+    let reading = audit::Context::new(arguments.tz.as_deref(), host.clone())
+        .map_err(|error| usage(error.to_string()))?;
+    let people = match &arguments.people {
+        Some(file) => people(file)?,
+        None => People::default(),
+    };
+    let question = Question {
+        since,
+        until,
+        environment: arguments.env.clone(),
+        skew_seconds: arguments.skew.into(),
+        zone: reading.zone_name().to_owned(),
+        host,
+    };
+    let paths = if arguments.paths.is_empty() {
+        own()
+    } else {
+        arguments.paths.clone()
+    };
+    if paths.is_empty() {
+        return Err(usage("this machine has no logs of apt or dpkg".into())
+            .hint("name files or folders; `countersign audit formats` says what is read"));
+    }
+    let found: Found = audit::find(&paths)
+        .map_err(|skipped| usage(format!("`{}`: {}", skipped.path.display(), skipped.why)))?;
+    let bar = bar(found.files.len());
+    let report = audit::audit(found, &reading, &people, &question, |progress: Progress| {
+        bar.set_position(progress.files as u64);
+        bar.set_message(HumanBytes(progress.bytes).to_string());
+    });
+    bar.finish_and_clear();
+    Ok(report)
+}
+
+fn bar(files: usize) -> ProgressBar {
+    let bar = ProgressBar::new(files as u64);
+    let style = "reading {bar:30} {pos}/{len} files, {msg}, {elapsed}, {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(style) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn people(file: &Path) -> Result<People, Failure> {
+    let usage = |error: String| Failure::new(Exit::Usage, format!("`{}`: {error}", file.display()));
+    let opened = File::open(file).map_err(|error| usage(error.to_string()))?;
+    People::read(opened.take(PEOPLE_BYTES_MAX)).map_err(|error| usage(error.to_string()))
+}
+
+/// This machine's own logs.
+fn own() -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    for (folder, begins) in OWN {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        paths.extend(entries.map(|entry| entry.path()).filter(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(begins))
+        }));
+    }
+    paths
+}
+
+/// `30d`, `12h`, `2026-11-01`, or RFC 3339.
+fn time(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let ago = |count: &str, seconds: i64| {
+        let count: i64 = count.parse().ok().filter(|count| *count >= 0)?;
+        Some(now.plus_seconds(-count.checked_mul(seconds)?))
+    };
+    if let Some(days) = text.strip_suffix('d') {
+        return ago(days, 24 * 3600);
+    }
+    if let Some(hours) = text.strip_suffix('h') {
+        return ago(hours, 3600);
+    }
+    text.parse()
+        .or_else(|_| format!("{text}T00:00:00Z").parse())
+        .ok()
+}
+
+fn not_a_time(text: &str) -> Failure {
+    let shown = countersign_domain::text::shown(text, 40);
+    Failure::new(Exit::Usage, format!("`{shown}` is no time"))
+        .hint("`30d`, `12h`, `2026-11-01` or `2026-11-01T12:00:00Z`")
+}
+
+fn one<'a>(report: &'a Report, id: &str) -> Result<&'a ActionFound, Failure> {
+    let mut found = report
+        .actions
+        .iter()
+        .filter(|found| !id.is_empty() && found.id.starts_with(id));
+    let shown = countersign_domain::text::shown(id, 20);
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        (Some(_), Some(_)) => Err(Failure::new(
+            Exit::Usage,
+            format!("several actions have an id that begins with `{shown}`"),
+        )),
+        (None, _) => Err(Failure::new(
+            Exit::Usage,
+            format!("no action has an id that begins with `{shown}`"),
+        )
+        .hint("the ids stand in the report; the same paths and period must be given")),
+    }
+}
+
+fn of_sample(report: &Report, sample: &[&ActionFound]) -> String {
+    let all = report.autonomous().count();
+    let mut text = format!("{} of {all} autonomous actions\n", sample.len());
+    for found in sample {
+        text.push('\n');
+        text.push_str(&audit::explain(report, found, width()));
+    }
+    text
+}
+
+fn of_formats(formats: &[audit::About]) -> String {
+    let mut text = String::new();
+    for about in formats {
+        let unproven = if about.proven {
+            ""
+        } else {
+            " (documented shape, unproven)"
+        };
+        text.push_str(&format!(
+            "{}{unproven}\n  reads      {}\n  actions    {}\n  approvals  {}\n  people     {}\n\n",
+            about.format.as_str(),
+            about.reads,
+            about.actions,
+            about.approvals,
+            about.people
+        ));
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+fn width() -> usize {
+    comfy_table::Table::new()
+        .width()
+        .map_or(WIDTH, usize::from)
+        .clamp(60, 160)
+}

@@ -1,0 +1,153 @@
+//! Confirms what apt's history says by what dpkg did. `unattended-upgrade --dry-run` writes whole
+//! stanzas of upgrades that never were; and what dpkg did within no stanza was done by somebody.
+
+use super::model::{Action, Actor, Format, Nature};
+use super::moment::Moment;
+use super::reader::lines::Transition;
+use countersign_domain::{Digest, Timestamp};
+
+/// dpkg's lines and apt's dates are rounded to the second, each by itself.
+const ROUNDING_SECONDS: i64 = 2;
+/// Transitions nearer to each other than this are one run of dpkg's.
+const PAUSE_SECONDS: i64 = 60;
+/// Packages of a run that are kept by name.
+const ITEMS_MAX: usize = 2_000;
+
+/// What dpkg did on one system.
+#[derive(Debug, Default)]
+pub(crate) struct Transitions {
+    /// In the order of time, once `settle` was called.
+    pub(crate) all: Vec<Transition>,
+    /// The first and the last line of any kind.
+    pub(crate) covered: Option<(Timestamp, Timestamp)>,
+}
+
+/// What came of confirming.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Confirmed {
+    /// Stanzas of upgrades that never were.
+    pub(crate) phantoms: u64,
+    /// Stanzas that dpkg's log would tell of, and that it does not cover.
+    pub(crate) unconfirmed: u64,
+}
+
+impl Transitions {
+    /// A line of dpkg's was read, of this time.
+    pub(crate) fn cover(&mut self, at: &Moment) {
+        let (first, last) = self.covered.unwrap_or((at.earliest, at.latest));
+        self.covered = Some((first.min(at.earliest), last.max(at.latest)));
+    }
+
+    /// Takes out of `actions` the stanzas of `system` that dpkg's log disproves, and adds the runs of
+    /// dpkg's that no stanza tells of.
+    pub(crate) fn confirm(&mut self, system: &str, actions: &mut Vec<Action>) -> Confirmed {
+        self.all.sort();
+        self.all.dedup_by(|one, other| {
+            (one.at, &one.package, &one.old, &one.new)
+                == (other.at, &other.package, &other.old, &other.new)
+        });
+        let mut confirmed = Confirmed::default();
+        let mut told = vec![false; self.all.len()];
+        actions.retain(|action| {
+            if action.format != Format::AptHistory || action.system != system {
+                return true;
+            }
+            let ended = action.ended.unwrap_or(action.started);
+            let from = action.started.earliest.plus_seconds(-ROUNDING_SECONDS);
+            let until = ended.latest.plus_seconds(ROUNDING_SECONDS);
+            let begin = self.all.partition_point(|one| one.at.latest < from);
+            let mut any = false;
+            for (transition, told) in self.all.iter().zip(&mut told).skip(begin) {
+                if transition.at.earliest > until {
+                    break;
+                }
+                // `pkg:arch` in both logs; apt leaves the architecture of `all` out at times.
+                let named = action.items.iter().any(|item| {
+                    let name = item.split(' ').next().unwrap_or_default();
+                    name == transition.package
+                        || name.split(':').next() == transition.package.split(':').next()
+                });
+                if named {
+                    *told = true;
+                    any = true;
+                }
+            }
+            let covered = self.covered.is_some_and(|(first, last)| {
+                first <= action.started.earliest && ended.latest <= last
+            });
+            // Disproven only where dpkg's log tells of the time before and after.
+            if !any && covered {
+                confirmed.phantoms += 1;
+                return false;
+            }
+            if !any {
+                confirmed.unconfirmed += 1;
+            }
+            true
+        });
+        let untold = self
+            .all
+            .iter()
+            .zip(&told)
+            .filter(|(_, told)| !**told)
+            .map(|(transition, _)| transition);
+        actions.extend(runs(system, untold));
+        confirmed
+    }
+}
+
+/// Runs of dpkg by itself.
+fn runs<'a>(system: &str, transitions: impl Iterator<Item = &'a Transition>) -> Vec<Action> {
+    let mut runs: Vec<Vec<&Transition>> = Vec::new();
+    for transition in transitions {
+        match runs.last_mut() {
+            Some(run)
+                if run.last().is_some_and(|last| {
+                    let pause = transition.at.earliest.seconds_since(last.at.latest);
+                    pause <= PAUSE_SECONDS
+                }) =>
+            {
+                run.push(transition);
+            }
+            _ => runs.push(vec![transition]),
+        }
+    }
+    runs.iter()
+        .filter_map(|run| {
+            let (first, last) = (run.first()?, run.last()?);
+            let items: Vec<String> = run
+                .iter()
+                .take(ITEMS_MAX)
+                .map(|one| {
+                    let version = |version: &Option<String>| {
+                        version.clone().unwrap_or_else(|| "<none>".to_owned())
+                    };
+                    format!(
+                        "{} ({}, {})",
+                        one.package,
+                        version(&one.old),
+                        version(&one.new)
+                    )
+                })
+                .collect();
+            let identity = format!(
+                "dpkg\n{system}\n{}\n{}",
+                first.at.earliest,
+                items.join("\n")
+            );
+            Some(Action {
+                key: Digest::of(identity.as_bytes()),
+                format: Format::Dpkg,
+                places: vec![first.place],
+                started: first.at,
+                ended: Some(last.at),
+                system: system.to_owned(),
+                environment: None,
+                summary: format!("dpkg, {} transitions that apt does not tell of", run.len()),
+                items,
+                actor: Actor::new("dpkg", Nature::Unclear),
+                references: Vec::new(),
+            })
+        })
+        .collect()
+}

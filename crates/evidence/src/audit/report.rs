@@ -1,0 +1,490 @@
+//! The report: what was read and what is missing first, then the verdict on the whole, then every
+//! action with its own. A value; `text` writes it for people, JSON is the value itself.
+
+use super::collect::{Collected, FileRead, Unreadable};
+use super::input::Skipped;
+use super::judge::{By, Judged, Link, Records, judge};
+use super::model::{Action, Change, Decision, Exclusion, Format};
+use super::people::{Known, People};
+use super::reason::{Reason, Verdict};
+use countersign_domain::{Digest, Timestamp};
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The version of the report's JSON.
+pub const FORM: u32 = 1;
+/// Fewer of a hundred actions with any record than this are "essentially nothing".
+const NOTHING_PERCENT: u64 = 5;
+/// Days of a gap that are named one by one.
+const GAP_DAYS_NAMED: usize = 10;
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// From when on actions count.
+    pub since: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+    /// The environment asked about. What the logs place in another one is left out; what they place
+    /// nowhere is taken to be in it.
+    pub environment: Option<String>,
+    /// By how many seconds clocks may differ.
+    pub skew_seconds: i64,
+    /// The zone in which local times were read, by name.
+    pub zone: String,
+    /// The system that logs without one are of.
+    pub host: String,
+}
+
+/// In which of three groups an estate is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Group {
+    /// A named human approved each autonomous action before it ran.
+    CleanRecords,
+    /// Some can be traced to a human decision, others not.
+    PartialRecords,
+    /// There is essentially no record.
+    NoRecords,
+    /// There was no autonomous action, or nothing could be read.
+    NothingToJudge,
+}
+
+/// The verdict on the whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Estate {
+    /// The group.
+    pub group: Group,
+    /// What it means, in a sentence.
+    pub words: String,
+    /// What separates it from the next better group, the most frequent first.
+    pub missing: Vec<Missing>,
+}
+
+/// A reason, and how many actions it keeps from being clean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// The reason.
+    pub reason: Reason,
+    /// In words.
+    pub words: &'static str,
+    /// How many autonomous actions it concerns.
+    pub actions: u64,
+}
+
+/// How many actions there were, of each kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Done by automations: these are judged.
+    pub autonomous: u64,
+    /// Of these, clean.
+    pub clean: u64,
+    /// Of these, partial.
+    pub partial: u64,
+    /// Of these, ungoverned.
+    pub ungoverned: u64,
+    /// Done by named humans themselves.
+    pub human: u64,
+    /// Done by somebody whom the logs cannot tell.
+    pub cannot_tell: u64,
+    /// Before or after the time asked about.
+    pub outside_the_period: u64,
+    /// In another environment.
+    pub elsewhere: u64,
+}
+
+/// What was excluded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Excluded {
+    /// Of which format.
+    pub format: Format,
+    /// Why.
+    pub why: Exclusion,
+    /// How many records.
+    pub records: u64,
+}
+
+/// How far the logs of a format reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    /// The format.
+    pub format: Format,
+    /// Records or lines.
+    pub rows: u64,
+    /// The first day.
+    pub first: String,
+    /// The last day.
+    pub last: String,
+    /// Rows by day.
+    pub days: BTreeMap<String, u64>,
+}
+
+/// An action, and what was found of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ActionFound {
+    /// A short name for it: the beginning of its key.
+    pub id: String,
+    /// The action.
+    #[serde(flatten)]
+    pub action: Action,
+    /// Whose doing it is.
+    pub by: By,
+    /// The verdict, where an automation did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// What keeps it from being clean.
+    pub reasons: BTreeSet<Reason>,
+    /// The change record that it rests on, by its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
+    /// How it was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<Link>,
+    /// Who approved: by the registry's name where it knows them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approver: Option<String>,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved_at: Option<super::moment::Moment>,
+}
+
+/// The whole report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The version of this form.
+    pub form: u32,
+    /// From when on actions count.
+    pub since: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+    /// The environment asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// The zone in which local times without one were read.
+    pub zone: String,
+    /// By how many seconds clocks may differ.
+    pub skew_seconds: i64,
+    /// How many named humans the registry knows.
+    pub named_humans: usize,
+    /// What is missing in what was read.
+    pub gaps: Vec<String>,
+    /// The verdict on the whole.
+    pub estate: Estate,
+    /// Actions by kind.
+    pub counts: Counts,
+    /// What was not counted as an action.
+    pub excluded: Vec<Excluded>,
+    /// How far the logs reach.
+    pub coverage: Vec<Coverage>,
+    /// Change records that were read.
+    pub change_records: usize,
+    /// Decisions that were read.
+    pub decisions: usize,
+    /// The files, by their numbers.
+    pub files: Vec<FileRead>,
+    /// What is there and was not read.
+    pub skipped: Vec<Skipped>,
+    /// The first records that could not be read.
+    pub unreadable: Vec<Unreadable>,
+    /// Every action, in the order of time.
+    pub actions: Vec<ActionFound>,
+}
+
+impl Report {
+    /// Judges what was collected.
+    #[must_use]
+    pub fn of(
+        collected: Collected,
+        skipped: Vec<Skipped>,
+        people: &People,
+        question: &Question,
+    ) -> Self {
+        let records = Records {
+            changes: &collected.changes,
+            decisions: &collected.decisions,
+            people,
+            skew_seconds: question.skew_seconds,
+        };
+        // Judged before any is left out: a run before the period uses an approval up as well.
+        let judged = judge(&collected.actions, records);
+        let mut counts = Counts::default();
+        let mut reasons: BTreeMap<Reason, u64> = BTreeMap::new();
+        let mut actions = Vec::new();
+        let gaps = gaps(&collected, people, question);
+        for (action, judged) in collected.actions.into_iter().zip(judged) {
+            if action.started.latest < question.since || action.started.earliest > question.until {
+                counts.outside_the_period += 1;
+                continue;
+            }
+            if elsewhere(&action, question) {
+                counts.elsewhere += 1;
+                continue;
+            }
+            counts.add(&judged);
+            if judged.by == By::Automation {
+                for reason in &judged.reasons {
+                    *reasons.entry(*reason).or_default() += 1;
+                }
+            }
+            actions.push(found(action, judged, records));
+        }
+        Self {
+            form: FORM,
+            since: question.since,
+            until: question.until,
+            environment: question.environment.clone(),
+            zone: question.zone.clone(),
+            skew_seconds: question.skew_seconds,
+            named_humans: people.persons(),
+            estate: estate(&counts, reasons),
+            gaps,
+            counts,
+            excluded: collected
+                .excluded
+                .into_iter()
+                .map(|((format, why), records)| Excluded {
+                    format,
+                    why,
+                    records,
+                })
+                .collect(),
+            coverage: collected
+                .days
+                .into_iter()
+                .filter_map(|(format, days)| {
+                    Some(Coverage {
+                        format,
+                        rows: days.values().sum(),
+                        first: days.keys().next()?.clone(),
+                        last: days.keys().next_back()?.clone(),
+                        days,
+                    })
+                })
+                .collect(),
+            change_records: collected.changes.len(),
+            decisions: collected.decisions.len(),
+            files: collected.files,
+            skipped,
+            unreadable: collected.unreadable,
+            actions,
+        }
+    }
+
+    /// The actions that are judged.
+    pub fn autonomous(&self) -> impl Iterator<Item = &ActionFound> {
+        self.actions
+            .iter()
+            .filter(|found| found.by == By::Automation)
+    }
+
+    /// True where nothing of a known format was read.
+    #[must_use]
+    pub fn read_nothing(&self) -> bool {
+        self.files.iter().all(FileRead::is_unrecognised)
+    }
+
+    /// A sample of the autonomous actions that anybody draws again with the same seed, in whatever
+    /// order the files were read: those whose keys hash lowest with the seed, in the order of time.
+    #[must_use]
+    pub fn sample(&self, size: usize, seed: u64) -> Vec<&ActionFound> {
+        let mut drawn: Vec<(Digest, &ActionFound)> = self
+            .autonomous()
+            .map(|found| {
+                let ticket = format!("{seed}\n{}", found.action.key);
+                (Digest::of(ticket.as_bytes()), found)
+            })
+            .collect();
+        drawn.sort_by_key(|(ticket, _)| *ticket);
+        drawn.truncate(size);
+        drawn.sort_by_key(|(_, found)| (found.action.started, found.action.key));
+        drawn.into_iter().map(|(_, found)| found).collect()
+    }
+}
+
+impl Counts {
+    fn add(&mut self, judged: &Judged) {
+        match judged.by {
+            By::NamedHuman => self.human += 1,
+            By::CannotTell => self.cannot_tell += 1,
+            By::Automation => {
+                self.autonomous += 1;
+                *match judged.verdict {
+                    Verdict::Clean => &mut self.clean,
+                    Verdict::Partial => &mut self.partial,
+                    Verdict::Ungoverned => &mut self.ungoverned,
+                } += 1;
+            }
+        }
+    }
+}
+
+fn elsewhere(action: &Action, question: &Question) -> bool {
+    match (&question.environment, &action.environment) {
+        (Some(asked), Some(of)) => !asked.eq_ignore_ascii_case(of),
+        _ => false,
+    }
+}
+
+fn found(action: Action, judged: Judged, records: Records<'_>) -> ActionFound {
+    let change: Option<&Change> = judged.change.and_then(|at| records.changes.get(at));
+    let decision: Option<&Decision> = judged.decision.and_then(|at| records.decisions.get(at));
+    let key = action.key.to_string();
+    let hex = key.rsplit(':').next().unwrap_or_default();
+    ActionFound {
+        id: hex.chars().take(12).collect(),
+        by: judged.by,
+        verdict: (judged.by == By::Automation).then_some(judged.verdict),
+        reasons: judged.reasons,
+        change: change.map(|change| change.number.clone()),
+        link: judged.link,
+        approver: decision.map(
+            |decision| match records.people.look_up(&decision.approver) {
+                Known::Person(name) => name.to_owned(),
+                _ => decision.approver.name.clone(),
+            },
+        ),
+        approved_at: decision.and_then(|decision| decision.decided),
+        action,
+    }
+}
+
+fn estate(counts: &Counts, reasons: BTreeMap<Reason, u64>) -> Estate {
+    let recorded = counts.clean + counts.partial;
+    let group = if counts.autonomous == 0 {
+        Group::NothingToJudge
+    } else if counts.clean == counts.autonomous {
+        Group::CleanRecords
+    } else if recorded * 100 < counts.autonomous * NOTHING_PERCENT {
+        Group::NoRecords
+    } else {
+        Group::PartialRecords
+    };
+    let words = match group {
+        Group::CleanRecords => {
+            "Clean records: a named human approved each autonomous action before it ran."
+        }
+        Group::PartialRecords => {
+            "Partial records: some actions can be traced to a human decision, others cannot. Such a \
+             record cannot explain itself, which is a finding of its own."
+        }
+        Group::NoRecords => {
+            "Essentially no records: changes were made for nobody who would answer for them. This is \
+             an automated process, not a governed one."
+        }
+        Group::NothingToJudge => {
+            "No autonomous action was found in what was read: there is nothing to judge."
+        }
+    };
+    let mut missing: Vec<Missing> = reasons
+        .into_iter()
+        .map(|(reason, actions)| Missing {
+            reason,
+            words: reason.words(),
+            actions,
+        })
+        .collect();
+    missing.sort_by_key(|missing| (std::cmp::Reverse(missing.actions), missing.reason));
+    Estate {
+        group,
+        words: words.to_owned(),
+        missing,
+    }
+}
+
+/// What an auditor must know before the verdict: where the population is not complete.
+fn gaps(collected: &Collected, people: &People, question: &Question) -> Vec<String> {
+    let mut gaps = Vec::new();
+    for (format, days) in &collected.days {
+        let (Some(first), Some(last)) = (days.keys().next(), days.keys().next_back()) else {
+            continue;
+        };
+        let name = format.as_str();
+        let since: String = question.since.to_string().chars().take(10).collect();
+        if is_log(*format) && *first > since {
+            gaps.push(format!(
+                "{name}: begins on {first}, the period on {since}; what came before was not read"
+            ));
+        }
+        if !is_log(*format) || !is_daily(*format) {
+            continue;
+        }
+        let until: String = question.until.to_string().chars().take(10).collect();
+        let missing = missing_days((&since).max(first), (&until).min(last), days);
+        if !missing.is_empty() {
+            let named: Vec<_> = missing.iter().take(GAP_DAYS_NAMED).cloned().collect();
+            let more = missing.len().saturating_sub(named.len());
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            gaps.push(format!(
+                "{name}: no record on {}{more}, though there are some before and after",
+                named.join(", ")
+            ));
+        }
+    }
+    let broken = collected.files.iter().filter(|file| file.broken.is_some());
+    let broken = broken.count();
+    if broken > 0 {
+        gaps.push(format!("{broken} files could not be read to their end"));
+    }
+    let unrecognised = collected
+        .files
+        .iter()
+        .filter(|file| file.is_unrecognised() && file.broken.is_none())
+        .count();
+    if unrecognised > 0 {
+        gaps.push(format!(
+            "{unrecognised} files are of no format that is known"
+        ));
+    }
+    let unreadable: u64 = collected.files.iter().map(|file| file.unreadable).sum();
+    if unreadable > 0 {
+        gaps.push(format!("{unreadable} records could not be read"));
+    }
+    if collected.unconfirmed > 0 {
+        gaps.push(format!(
+            "{} runs of apt are not confirmed by dpkg.log, which does not cover their time; some may \
+             have been dry runs",
+            collected.unconfirmed
+        ));
+    }
+    if people.persons() == 0 && !collected.decisions.is_empty() {
+        gaps.push(
+            "no registry of named humans was given (--people), so no approver counts as one".into(),
+        );
+    }
+    gaps
+}
+
+/// A log of what is done; the others are records of changes.
+const fn is_log(format: Format) -> bool {
+    match format {
+        Format::AptHistory
+        | Format::Dpkg
+        | Format::UnattendedUpgrades
+        | Format::CloudTrail
+        | Format::Kubernetes => true,
+        Format::GitHub | Format::ServiceNow => false,
+    }
+}
+
+/// Whether there is no day without a record, as long as anything runs at all.
+const fn is_daily(format: Format) -> bool {
+    matches!(format, Format::CloudTrail | Format::Kubernetes)
+}
+
+fn missing_days(first: &str, last: &str, days: &BTreeMap<String, u64>) -> Vec<String> {
+    let (Ok(first), Ok(last)) = (first.parse::<Date>(), last.parse::<Date>()) else {
+        return Vec::new();
+    };
+    first
+        .series(1.day())
+        .take_while(|day| *day <= last)
+        .map(|day| day.to_string())
+        .filter(|day| !days.contains_key(day))
+        .collect()
+}

@@ -1,0 +1,339 @@
+//! The report for a terminal: gaps first, then the verdict, then what is missing, then the actions.
+//! As wide as it is told; no meaning by colour; what came from logs is shown harmless.
+
+use super::model::{Exclusion, Nature};
+use super::moment::Moment;
+use super::reason::{Reason, Verdict};
+use super::report::{ActionFound, Group, Report};
+use countersign_domain::text::shown;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+/// Actions that are listed for each verdict.
+const LISTED_MAX: usize = 15;
+/// The narrowest page.
+const WIDTH_MIN: usize = 60;
+
+/// The report as text, so many columns wide.
+#[must_use]
+pub fn render(report: &Report, width: usize) -> String {
+    let width = width.max(WIDTH_MIN);
+    let mut page = Page {
+        text: String::new(),
+        width,
+    };
+    let day =
+        |at: countersign_domain::Timestamp| -> String { at.to_string().chars().take(10).collect() };
+    let environment = report
+        .environment
+        .as_deref()
+        .map_or_else(String::new, |name| {
+            format!(", environment {}", shown(name, 40))
+        });
+    page.line(&format!(
+        "Was there a named human, before it ran? {} to {}{environment}",
+        day(report.since),
+        day(report.until)
+    ));
+    if !report.gaps.is_empty() {
+        page.head("What is missing in what was read");
+        for gap in &report.gaps {
+            page.item("!", gap);
+        }
+    }
+    verdict(&mut page, report);
+    for (verdict, title) in [
+        (Verdict::Ungoverned, "Ungoverned"),
+        (Verdict::Partial, "Partial"),
+        (Verdict::Clean, "Clean"),
+    ] {
+        let all: Vec<_> = report
+            .autonomous()
+            .filter(|found| found.verdict == Some(verdict))
+            .collect();
+        list(&mut page, title, &all);
+    }
+    let others: Vec<_> = report
+        .actions
+        .iter()
+        .filter(|found| found.verdict.is_none())
+        .collect();
+    list(
+        &mut page,
+        "Not judged: by people, or by whom cannot be told",
+        &others,
+    );
+    read(&mut page, report);
+    page.text
+}
+
+/// What was found of one action, with where its lines stand.
+#[must_use]
+pub fn explain(report: &Report, found: &ActionFound, width: usize) -> String {
+    let mut page = Page {
+        text: String::new(),
+        width: width.max(WIDTH_MIN),
+    };
+    let action = &found.action;
+    page.line(&format!("{}  {}", found.id, shown(&action.summary, 200)));
+    let mut field = |name: &str, value: String| page.item(&format!("{name:<10}"), &value);
+    field(
+        "verdict",
+        match found.verdict {
+            Some(verdict) => verdict.as_str().to_owned(),
+            None => "not judged".to_owned(),
+        },
+    );
+    field("when", when(&action.started));
+    field("system", shown(&action.system, 100));
+    field("by", who(found));
+    if let Some(change) = &found.change {
+        field("record", shown(change, 100));
+    }
+    if let Some(approver) = &found.approver {
+        let at = found
+            .approved_at
+            .as_ref()
+            .map_or_else(String::new, |at| format!(", {}", when(at)));
+        field("approved", format!("{}{at}", shown(approver, 100)));
+    }
+    for reason in &found.reasons {
+        field(
+            "because",
+            format!("{} [{}]", reason.words(), reason.as_str()),
+        );
+    }
+    for place in &action.places {
+        let file = usize::try_from(place.file.0)
+            .ok()
+            .and_then(|at| report.files.get(at));
+        let path = file.map_or_else(String::new, |file| shown(&file.path.to_string_lossy(), 200));
+        let line = place
+            .line
+            .map_or_else(String::new, |line| format!("line {line}, "));
+        field("stands in", format!("{path}, {line}byte {}", place.offset));
+    }
+    for item in action.items.iter().take(40) {
+        field("", shown(item, 200));
+    }
+    page.text
+}
+
+struct Page {
+    text: String,
+    width: usize,
+}
+
+impl Page {
+    fn line(&mut self, line: &str) {
+        self.wrapped("", "", line);
+    }
+
+    fn head(&mut self, title: &str) {
+        self.text.push('\n');
+        self.line(title);
+    }
+
+    fn item(&mut self, mark: &str, text: &str) {
+        let rest = " ".repeat(mark.chars().count() + 3);
+        self.wrapped(&format!("  {mark} "), &rest, text);
+    }
+
+    /// Words, in lines of the page's width.
+    fn wrapped(&mut self, first: &str, rest: &str, text: &str) {
+        let mut line = first.to_owned();
+        let mut filled = false;
+        for word in text.split(' ') {
+            let length = line.chars().count() + word.chars().count() + 1;
+            if filled && length > self.width {
+                self.text.push_str(line.trim_end());
+                self.text.push('\n');
+                line = rest.to_owned();
+                filled = false;
+            }
+            if filled {
+                line.push(' ');
+            }
+            line.push_str(word);
+            filled = true;
+        }
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+}
+
+fn verdict(page: &mut Page, report: &Report) {
+    let counts = &report.counts;
+    page.head(match report.estate.group {
+        Group::CleanRecords => "VERDICT: CLEAN RECORDS",
+        Group::PartialRecords => "VERDICT: PARTIAL RECORDS",
+        Group::NoRecords => "VERDICT: NO RECORDS",
+        Group::NothingToJudge => "VERDICT: NOTHING TO JUDGE",
+    });
+    page.line(&report.estate.words);
+    page.text.push('\n');
+    for (count, words) in [
+        (counts.autonomous, "autonomous actions, of which"),
+        (
+            counts.clean,
+            "  clean: approved by a named human before they ran",
+        ),
+        (counts.partial, "  partial: there is a record, with gaps"),
+        (
+            counts.ungoverned,
+            "  ungoverned: no record, or one from afterwards",
+        ),
+        (counts.human, "done by named humans themselves: not judged"),
+        (
+            counts.cannot_tell,
+            "by whom the logs cannot tell: not judged",
+        ),
+    ] {
+        let _ = writeln!(page.text, "{count:>8}  {words}");
+    }
+    if !report.estate.missing.is_empty() {
+        page.head("What keeps autonomous actions from being clean");
+        for missing in &report.estate.missing {
+            page.item(
+                &format!("{:>5}", missing.actions),
+                &format!("{} [{}]", missing.words, missing.reason.as_str()),
+            );
+        }
+    }
+}
+
+fn list(page: &mut Page, title: &str, all: &[&ActionFound]) {
+    if all.is_empty() {
+        return;
+    }
+    let first = if all.len() > LISTED_MAX {
+        format!(", the first {LISTED_MAX} of")
+    } else {
+        String::new()
+    };
+    page.head(&format!("{title}{first} ({})", all.len()));
+    for found in all.iter().take(LISTED_MAX) {
+        let action = &found.action;
+        page.item(
+            &found.id,
+            &format!(
+                "{}, {}: {}, by {}{}",
+                when(&action.started),
+                shown(&action.system, 60),
+                shown(&action.summary, 80),
+                who(found),
+                because(&found.reasons)
+            ),
+        );
+    }
+    if all.len() > LISTED_MAX {
+        page.line("  (`--json` has all of them; `--explain ID` tells of one)");
+    }
+}
+
+fn because(reasons: &BTreeSet<Reason>) -> String {
+    if reasons.is_empty() {
+        return String::new();
+    }
+    let codes: Vec<_> = reasons.iter().map(|reason| reason.as_str()).collect();
+    format!(" [{}]", codes.join(", "))
+}
+
+fn who(found: &ActionFound) -> String {
+    let actor = &found.action.actor;
+    let nature = match actor.nature {
+        Nature::Person => "",
+        Nature::Automation => " (automation)",
+        Nature::Group => " (group)",
+        Nature::Unclear => " (cannot be told)",
+    };
+    format!("{}{nature}", shown(&actor.name, 80))
+}
+
+fn when(at: &Moment) -> String {
+    if at.earliest == at.latest {
+        at.earliest.to_string()
+    } else {
+        format!("between {} and {}", at.earliest, at.latest)
+    }
+}
+
+fn read(page: &mut Page, report: &Report) {
+    page.head("What was read");
+    for coverage in &report.coverage {
+        page.item(
+            "-",
+            &format!(
+                "{}: {} rows on {} days, {} to {}",
+                coverage.format.as_str(),
+                coverage.rows,
+                coverage.days.len(),
+                coverage.first,
+                coverage.last
+            ),
+        );
+    }
+    page.item(
+        "-",
+        &format!(
+            "{} change records with {} decisions; {} named humans in the registry",
+            report.change_records, report.decisions, report.named_humans
+        ),
+    );
+    for excluded in &report.excluded {
+        page.item(
+            "-",
+            &format!(
+                "{}: {} not counted: {}",
+                excluded.format.as_str(),
+                excluded.records,
+                why(excluded.why)
+            ),
+        );
+    }
+    page.item(
+        "-",
+        &format!(
+            "local times without a zone were read as {}; clocks may differ by {} s",
+            shown(&report.zone, 60),
+            report.skew_seconds
+        ),
+    );
+    for file in &report.files {
+        let path = shown(&file.path.to_string_lossy(), 120);
+        let told = match (&file.broken, file.is_unrecognised()) {
+            (Some(broken), _) => format!("broken: {}", shown(broken, 120)),
+            (None, true) => "not recognised".to_owned(),
+            (None, false) => format!("{} rows", file.rows.values().sum::<u64>()),
+        };
+        let mut more = String::new();
+        if file.unreadable > 0 {
+            let _ = write!(more, ", {} unreadable", file.unreadable);
+        }
+        if file.unrecognised > 0 && !file.is_unrecognised() {
+            let _ = write!(more, ", {} of no known format", file.unrecognised);
+        }
+        page.item(
+            "-",
+            &format!("{path}: {told}{more}, sha256 {}", file.sha256),
+        );
+    }
+    for skipped in &report.skipped {
+        let path = shown(&skipped.path.to_string_lossy(), 120);
+        page.item(
+            "-",
+            &format!("{path}: not read, {}", shown(&skipped.why, 120)),
+        );
+    }
+}
+
+const fn why(exclusion: Exclusion) -> &'static str {
+    match exclusion {
+        Exclusion::DryRun => "dry runs",
+        Exclusion::Failed => "failed",
+        Exclusion::Denied => "not permitted",
+        Exclusion::ReadOnly => "change nothing",
+        Exclusion::Repeated => "say the same as others",
+        Exclusion::Other => "concern something else",
+    }
+}
