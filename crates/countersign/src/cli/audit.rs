@@ -163,8 +163,14 @@ fn bar(files: usize) -> ProgressBar {
 
 fn people(file: &Path) -> Result<People, Failure> {
     let usage = |error: String| Failure::new(Exit::Usage, format!("`{}`: {error}", file.display()));
-    let opened = File::open(file).map_err(|error| usage(error.to_string()))?;
-    People::read(opened.take(PEOPLE_BYTES_MAX)).map_err(|error| usage(error.to_string()))
+    let mut text = Vec::new();
+    File::open(file)
+        .and_then(|opened| opened.take(PEOPLE_BYTES_MAX + 1).read_to_end(&mut text))
+        .map_err(|error| usage(error.to_string()))?;
+    if text.len() as u64 > PEOPLE_BYTES_MAX {
+        return Err(usage(format!("longer than {PEOPLE_BYTES_MAX} bytes")));
+    }
+    People::read(text.as_slice()).map_err(|error| usage(error.to_string()))
 }
 
 /// This machine's own logs.

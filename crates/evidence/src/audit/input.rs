@@ -316,8 +316,8 @@ mod tests {
     }
 
     /// Made with `xz`, `zstd`: the same line.
-    const XZ: &str =
-        "fd377a585a000004e6d6b4460200210116000000742fe5a301000a68656c6c6f20776f726c640a00";
+    const XZ: &str = "fd377a585a000004e6d6b4460200210116000000742fe5a301000b68656c6c6f20776f\
+        726c640a00a1f2ffc46a7fbfcf0001240ca618d8d81fb6f37d010000000004595a";
 
     #[test]
     fn compression_is_told_by_content_and_files_of_several_members_are_read_whole() {

@@ -104,15 +104,16 @@ struct Candidate {
 
 impl Candidate {
     /// The best first; then something that does not depend on the order of files.
-    fn rank<'a>(&self, records: Records<'a>) -> (Verdict, usize, bool, &'a str, &'a str) {
+    fn rank<'a>(&'a self, records: Records<'a>) -> impl Ord + 'a {
         let change = records.changes.get(self.change);
         let decision = self.decision.and_then(|at| records.decisions.get(at));
         (
             self.verdict,
             self.reasons.len(),
+            &self.reasons,
             self.link == Link::SystemAndTime,
             change.map_or("", |change| change.key.as_str()),
-            decision.map_or("", |decision| decision.approver.name.as_str()),
+            decision.map(|decision| (&decision.approver, decision.decided)),
         )
     }
 }
@@ -405,3 +406,6 @@ fn outside(change: &Change, action: &Action) -> bool {
             || ended.order(until, 0) != Order::NotAfter
     })
 }
+
+#[cfg(test)]
+mod tests;
