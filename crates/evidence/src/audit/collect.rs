@@ -2,6 +2,7 @@
 //! record with what its exports agree on; and of everything else how much there was, by day.
 
 use super::confirm::Transitions;
+use super::frames::{Frame, Frames, RECORD_BYTES_MAX};
 use super::input::{self, Compression};
 use super::model::{Action, Change, Decision, Exclusion, FileNumber, Format, Place, Row};
 use super::moment::Moment;
@@ -253,7 +254,42 @@ impl<'a> Collector<'a> {
         file: &mut FileRead,
         progress: &mut dyn FnMut(u64),
     ) -> io::Result<()> {
-        let _ = (content, offset, number, file, progress);
+        let mut frames = Frames::new(content, RECORD_BYTES_MAX);
+        let mut told = 0;
+        while let Some(frame) = frames.next()? {
+            let at = match frame {
+                Frame::Object {
+                    bytes,
+                    offset: at,
+                    line,
+                } => {
+                    let place = Place {
+                        file: number,
+                        offset: offset + at,
+                        line: Some(line),
+                    };
+                    self.record(Record { bytes, place }, file);
+                    at + bytes.len() as u64
+                }
+                Frame::Broken {
+                    offset: at,
+                    line,
+                    why,
+                } => {
+                    let place = Place {
+                        file: number,
+                        offset: offset + at,
+                        line: Some(line),
+                    };
+                    self.unreadable(file, place, why);
+                    at
+                }
+            };
+            if at > told {
+                progress(at - told);
+                told = at;
+            }
+        }
         Ok(())
     }
 
