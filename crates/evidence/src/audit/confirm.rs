@@ -143,7 +143,10 @@ fn runs<'a>(system: &str, transitions: impl Iterator<Item = &'a Transition>) -> 
                 ended: Some(last.at),
                 system: system.to_owned(),
                 environment: None,
-                summary: format!("dpkg, {} transitions that apt does not tell of", run.len()),
+                summary: match run.len() {
+                    1 => "1 transition that apt does not tell of".to_owned(),
+                    count => format!("{count} transitions that apt does not tell of"),
+                },
                 items,
                 actor: Actor::new("dpkg", Nature::Unclear),
                 references: Vec::new(),

@@ -336,7 +336,11 @@ fn found(action: Action, judged: Judged, records: Records<'_>) -> ActionFound {
         id: hex.chars().take(12).collect(),
         by: judged.by,
         verdict: (judged.by == By::Automation).then_some(judged.verdict),
-        reasons: judged.reasons,
+        // Nobody is judged for what they did themselves.
+        reasons: match judged.by {
+            By::Automation => judged.reasons,
+            By::NamedHuman | By::CannotTell => BTreeSet::new(),
+        },
         change: change.map(|change| change.number.clone()),
         link: judged.link,
         approver: decision.map(
@@ -429,7 +433,9 @@ fn gaps(collected: &Collected, people: &People, question: &Question) -> Vec<Stri
     let broken = collected.files.iter().filter(|file| file.broken.is_some());
     let broken = broken.count();
     if broken > 0 {
-        gaps.push(format!("{broken} files could not be read to their end"));
+        gaps.push(format!(
+            "files that could not be read to their end: {broken}"
+        ));
     }
     let unrecognised = collected
         .files
@@ -437,18 +443,16 @@ fn gaps(collected: &Collected, people: &People, question: &Question) -> Vec<Stri
         .filter(|file| file.is_unrecognised() && file.broken.is_none())
         .count();
     if unrecognised > 0 {
-        gaps.push(format!(
-            "{unrecognised} files are of no format that is known"
-        ));
+        gaps.push(format!("files of no format that is known: {unrecognised}"));
     }
     let unreadable: u64 = collected.files.iter().map(|file| file.unreadable).sum();
     if unreadable > 0 {
-        gaps.push(format!("{unreadable} records could not be read"));
+        gaps.push(format!("records that could not be read: {unreadable}"));
     }
     if collected.unconfirmed > 0 {
         gaps.push(format!(
-            "{} runs of apt are not confirmed by dpkg.log, which does not cover their time; some may \
-             have been dry runs",
+            "runs of apt not confirmed by dpkg.log, which does not cover their time: {}; some may have \
+             been dry runs",
             collected.unconfirmed
         ));
     }

@@ -222,7 +222,11 @@ fn list(page: &mut Page, title: &str, all: &[&ActionFound]) {
                 shown(&action.system, 60),
                 shown(&action.summary, 80),
                 who(found),
-                because(&found.reasons)
+                if found.verdict.is_some() {
+                    because(&found.reasons)
+                } else {
+                    String::new()
+                }
             ),
         );
     }
@@ -264,10 +268,10 @@ fn read(page: &mut Page, report: &Report) {
         page.item(
             "-",
             &format!(
-                "{}: {} rows on {} days, {} to {}",
+                "{}: {} on {}, {} to {}",
                 coverage.format.as_str(),
-                coverage.rows,
-                coverage.days.len(),
+                counted(coverage.rows, "row"),
+                counted(coverage.days.len() as u64, "day"),
                 coverage.first,
                 coverage.last
             ),
@@ -276,8 +280,10 @@ fn read(page: &mut Page, report: &Report) {
     page.item(
         "-",
         &format!(
-            "{} change records with {} decisions; {} named humans in the registry",
-            report.change_records, report.decisions, report.named_humans
+            "{} with {}; {} in the registry",
+            counted(report.change_records as u64, "change record"),
+            counted(report.decisions as u64, "decision"),
+            counted(report.named_humans as u64, "named human")
         ),
     );
     for excluded in &report.excluded {
@@ -304,7 +310,7 @@ fn read(page: &mut Page, report: &Report) {
         let told = match (&file.broken, file.is_unrecognised()) {
             (Some(broken), _) => format!("broken: {}", shown(broken, 120)),
             (None, true) => "not recognised".to_owned(),
-            (None, false) => format!("{} rows", file.rows.values().sum::<u64>()),
+            (None, false) => counted(file.rows.values().sum(), "row"),
         };
         let mut more = String::new();
         if file.unreadable > 0 {
@@ -325,6 +331,11 @@ fn read(page: &mut Page, report: &Report) {
             &format!("{path}: not read, {}", shown(&skipped.why, 120)),
         );
     }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
 }
 
 const fn why(exclusion: Exclusion) -> &'static str {

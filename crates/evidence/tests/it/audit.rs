@@ -117,7 +117,7 @@ fn a_hosts_own_logs_are_judged() {
             "2026-11-02T06:10:00Z Automation upgrade 2 packages Some(Ungoverned)",
             "2026-11-03T09:00:00Z NamedHuman install 2 packages None",
             "2026-11-03T10:00:00Z CannotTell upgrade 1 package, with an error None",
-            "2026-11-04T12:00:00Z CannotTell dpkg, 1 transitions that apt does not tell of None",
+            "2026-11-04T12:00:00Z CannotTell 1 transition that apt does not tell of None",
         ]
     );
     // One says so, the other is disproven by dpkg's log.
@@ -231,7 +231,7 @@ fn what_cannot_be_read_is_told_and_the_rest_goes_on() {
     assert_eq!(file("broken.json").unreadable, 1);
     assert_eq!(report.unreadable.len(), 8);
     let text = render(&report, 100);
-    assert!(text.find("files are of no format").unwrap() < text.find("VERDICT").unwrap());
+    assert!(text.find("files of no format").unwrap() < text.find("VERDICT").unwrap());
 }
 
 #[test]
