@@ -2,7 +2,14 @@
 //! person from an automation. A reader sees one record at a time, keeps nothing between records
 //! unless its format needs it, and believes nothing: what it does not understand is unreadable.
 
+mod cloudtrail;
+mod github;
+mod kubernetes;
+mod lenient;
 pub(crate) mod lines;
+mod references;
+#[cfg(test)]
+mod testing;
 pub(crate) mod text;
 
 use super::model::{Format, Place, Row};
@@ -98,7 +105,11 @@ pub struct About {
 }
 
 /// The readers of JSON records.
-pub(crate) const JSON: &[&dyn JsonReader] = &[];
+pub(crate) const JSON: &[&dyn JsonReader] = &[
+    &cloudtrail::CloudTrail,
+    &kubernetes::Kubernetes,
+    &github::GitHub,
+];
 
 /// What every reader says of itself.
 #[must_use]

@@ -1,0 +1,469 @@
+//! Reads Kubernetes audit events (`audit.k8s.io/v1`): completed requests that create, change or
+//! delete workloads are actions. What controllers do after them is not counted a second time.
+
+use super::lenient::{List, Object, Text, clip, key};
+use super::references;
+use super::{About, Context, JsonReader, Record, Taken};
+use crate::audit::model::{Action, Actor, Exclusion, Format, Nature, Reference, Row};
+use crate::audit::moment::Moment;
+use memchr::memmem;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Resources whose changes change software.
+const WORKLOADS: [&str; 9] = [
+    "deployments",
+    "statefulsets",
+    "daemonsets",
+    "replicasets",
+    "pods",
+    "jobs",
+    "cronjobs",
+    "nodes",
+    "customresourcedefinitions",
+];
+/// What controllers make of other workloads.
+const FOLLOWING: [&str; 3] = ["pods", "replicasets", "jobs"];
+/// The controllers that do, of `kube-system`.
+const CONTROLLERS: [&str; 9] = [
+    "cronjob-controller",
+    "daemon-set-controller",
+    "deployment-controller",
+    "generic-garbage-collector",
+    "job-controller",
+    "node-controller",
+    "replicaset-controller",
+    "statefulset-controller",
+    "ttl-after-finished-controller",
+];
+/// How the secrets begin in which Helm keeps its releases.
+const HELM_RELEASE: &str = "sh.helm.release.";
+
+/// The reader.
+pub(crate) struct Kubernetes;
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct Event {
+    kind: Text,
+    api_version: Text,
+    #[serde(rename = "auditID")]
+    audit_id: Text,
+    stage: Text,
+    verb: Text,
+    #[serde(rename = "requestURI")]
+    request_uri: Text,
+    user: Object<User>,
+    impersonated_user: Object<User>,
+    object_ref: Object<ObjectRef>,
+    response_status: Object<Status>,
+    request_received_timestamp: Text,
+    stage_timestamp: Text,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct User {
+    username: Text,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ObjectRef {
+    resource: Text,
+    namespace: Text,
+    name: Text,
+    subresource: Text,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Status {
+    code: Text,
+}
+
+/// What is read of an action alone.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct Body {
+    request_object: Object<Workload>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Workload {
+    metadata: Object<Metadata>,
+    spec: Object<Spec>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Metadata {
+    name: Text,
+    annotations: Object<BTreeMap<String, Text>>,
+}
+
+/// The `spec` of a workload (with a template) or of a pod (with containers).
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Spec {
+    template: Object<Template>,
+    containers: List<Object<Container>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Template {
+    metadata: Object<Metadata>,
+    spec: Object<PodSpec>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct PodSpec {
+    containers: List<Object<Container>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Container {
+    image: Text,
+}
+
+impl JsonReader for Kubernetes {
+    fn format(&self) -> Format {
+        Format::Kubernetes
+    }
+
+    fn take(&self, record: Record<'_>, _: &Context, rows: &mut Vec<Row>) -> Taken {
+        if memmem::find(record.bytes, b"audit.k8s.io/").is_none() {
+            return Taken::NotMine;
+        }
+        let Ok(event) = serde_json::from_slice::<Event>(record.bytes) else {
+            return Taken::Unreadable("no JSON, or nested too deeply");
+        };
+        if event.kind.0 != "Event" || !event.api_version.0.starts_with("audit.k8s.io/") {
+            return Taken::NotMine;
+        }
+        let Some(time) = Moment::parse(&event.request_received_timestamp.0) else {
+            return Taken::Unreadable("requestReceivedTimestamp is no time");
+        };
+        if let Some(exclusion) = excluded(&event) {
+            rows.push(Row::Excluded(exclusion));
+            return Taken::Read(Some(time));
+        }
+        let Ok(body) = serde_json::from_slice::<Body>(record.bytes) else {
+            return Taken::Unreadable("its object is nested too deeply, or names a field twice");
+        };
+        let workload = &body.request_object.0;
+        rows.push(Row::Action(Box::new(action(
+            &event, workload, time, record,
+        ))));
+        Taken::Read(Some(time))
+    }
+
+    fn about(&self) -> About {
+        About {
+            format: Format::Kubernetes,
+            reads: "Kubernetes audit events (audit.k8s.io/v1), one a line or as an EventList",
+            actions: "completed create, update, patch and delete of deployments, stateful sets, \
+                      daemon sets, replica sets, pods, jobs, cron jobs, nodes, resource \
+                      definitions and Helm releases; not what controllers do after them",
+            approvals: "none",
+            people: "an automation: service accounts and any other user named system: or eks:; \
+                     cannot tell: roles of AWS; a person: any other user; who is impersonated is \
+                     shown and does not count",
+            proven: true,
+        }
+    }
+}
+
+/// Why an event is no action.
+fn excluded(event: &Event) -> Option<Exclusion> {
+    match event.stage.0.as_str() {
+        "ResponseComplete" => {}
+        "Panic" => return Some(Exclusion::Failed),
+        _ => return Some(Exclusion::Repeated),
+    }
+    match event.verb.0.as_str() {
+        "get" | "list" | "watch" | "head" => return Some(Exclusion::ReadOnly),
+        "create" | "update" | "patch" | "delete" | "deletecollection" => {}
+        _ => return Some(Exclusion::Other),
+    }
+    let object = &event.object_ref.0;
+    let resource = object.resource.0.as_str();
+    let release = resource == "secrets" && object.name.0.starts_with(HELM_RELEASE);
+    // Ephemeral containers bring an image of their own into a pod that runs.
+    let whole = matches!(object.subresource.0.as_str(), "" | "ephemeralcontainers");
+    if !(release || WORKLOADS.contains(&resource) && whole) {
+        return Some(Exclusion::Other);
+    }
+    match event.response_status.0.code.0.parse::<u16>() {
+        Ok(401 | 403) => return Some(Exclusion::Denied),
+        Ok(400..) => return Some(Exclusion::Failed),
+        _ => {}
+    }
+    let query = event
+        .request_uri
+        .0
+        .split_once('?')
+        .map_or("", |(_, query)| query);
+    if query.split('&').any(|part| part == "dryRun=All") {
+        return Some(Exclusion::DryRun);
+    }
+    let follows = FOLLOWING.contains(&resource) && is_controller(&event.user.0.username.0);
+    follows.then_some(Exclusion::Repeated)
+}
+
+/// True for those that only carry out what a workload asks for.
+fn is_controller(user: &str) -> bool {
+    let account = user.strip_prefix("system:serviceaccount:kube-system:");
+    account.is_some_and(|account| CONTROLLERS.contains(&account))
+        || user.starts_with("system:node:")
+        || matches!(
+            user,
+            "system:kube-controller-manager" | "system:kube-scheduler"
+        )
+}
+
+fn action(event: &Event, workload: &Workload, time: Moment, record: Record<'_>) -> Action {
+    let object = &event.object_ref.0;
+    let name = object.name.some().or(workload.metadata.0.name.some());
+    let parts = [object.namespace.some(), object.resource.some(), name];
+    let system = clip(&parts.into_iter().flatten().collect::<Vec<_>>().join("/"));
+    let user = &event.user.0.username;
+    let mut summary = format!("{} {system}", event.verb.0);
+    if let Some(subresource) = object.subresource.some() {
+        summary += &format!(" ({subresource})");
+    }
+    if let Some(other) = event.impersonated_user.0.username.some() {
+        summary += &format!(" as {other}");
+    }
+    let template = &workload.spec.0.template.0;
+    let mut references = Vec::new();
+    for metadata in [&workload.metadata.0, &template.metadata.0] {
+        for (name, text) in &metadata.annotations.0 {
+            annotation(name, &text.0, &mut references);
+        }
+    }
+    let containers = &template.spec.0.containers.0;
+    let images = containers.iter().chain(&workload.spec.0.containers.0);
+    let images: Vec<_> = images
+        .filter_map(|one| one.0.image.some())
+        .take(20)
+        .collect();
+    for image in &images {
+        let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag);
+        if let Some(commit) = (!image.contains('@'))
+            .then(|| references::commit(tag))
+            .flatten()
+        {
+            references::add(&mut references, Reference::Commit(commit));
+        }
+    }
+    let of = [
+        &event.audit_id.0,
+        &event.request_received_timestamp.0,
+        &event.verb.0,
+        &user.0,
+        &system,
+    ];
+    Action {
+        key: key(Format::Kubernetes, &of.map(String::as_str)),
+        format: Format::Kubernetes,
+        places: vec![record.place],
+        started: time,
+        ended: Moment::parse(&event.stage_timestamp.0),
+        summary: clip(&summary),
+        items: images.into_iter().map(clip).collect(),
+        actor: Actor::new(clip(user.some().unwrap_or("not named")), nature(&user.0)),
+        references,
+        system,
+        environment: None,
+    }
+}
+
+/// Adds what an annotation refers to.
+fn annotation(name: &str, text: &str, references: &mut Vec<Reference>) {
+    if name.starts_with("countersign.io/") && references::is_id(text) {
+        references::add(references, Reference::Countersign(text.to_owned()));
+    } else if name == "kubernetes.io/change-cause" || name.starts_with("countersign.io/") {
+        references::find(text, references);
+    }
+}
+
+fn nature(user: &str) -> Nature {
+    if user.starts_with("system:") || user.starts_with("eks:") {
+        Nature::Automation
+    } else if user.trim().is_empty() || user.starts_with("arn:") {
+        Nature::Unclear
+    } else {
+        Nature::Person
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kubernetes;
+    use crate::audit::model::{Exclusion, Nature, Reference, Row};
+    use crate::audit::reader::Taken;
+    use crate::audit::reader::testing::{self, actions, taken};
+    use serde_json::{Value, json};
+
+    fn event() -> Value {
+        json!({
+            "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Request",
+            "auditID": "00000000-0000-4000-8000-0000000000a1", "stage": "ResponseComplete",
+            "requestURI": "/apis/apps/v1/namespaces/shop/deployments/cart?fieldManager=kubectl",
+            "verb": "patch",
+            "user": {"username": "ines@example.com", "groups": ["system:authenticated"]},
+            "objectRef": {"resource": "deployments", "namespace": "shop", "name": "cart", "apiGroup": "apps"},
+            "responseStatus": {"metadata": {}, "code": 200},
+            "requestObject": {
+                "metadata": {"annotations": {
+                    "kubernetes.io/change-cause": "OPS-77 new openssl",
+                    "countersign.io/authorization": "csa_88CD"
+                }},
+                "spec": {"template": {"spec": {"containers": [
+                    {"name": "cart", "image": "registry.example/cart:00112233445566778899aabbccddeeff00112233"}
+                ]}}}
+            },
+            "requestReceivedTimestamp": "2026-05-02T03:04:05.123456Z",
+            "stageTimestamp": "2026-05-02T03:04:05.223456Z"
+        })
+    }
+
+    fn rows(changes: &[(&str, Value)]) -> Vec<Row> {
+        let mut event = event();
+        for (pointer, value) in changes {
+            testing::set(&mut event, pointer, value.clone());
+        }
+        let (taken, rows) = taken(&Kubernetes, event.to_string().as_bytes());
+        assert!(matches!(taken, Taken::Read(Some(_))), "{taken:?}");
+        rows
+    }
+
+    #[test]
+    fn a_changed_workload_is_an_action_with_what_it_refers_to() {
+        let action = actions(rows(&[])).remove(0);
+        assert_eq!(action.system, "shop/deployments/cart");
+        assert_eq!(action.summary, "patch shop/deployments/cart");
+        assert_eq!(
+            (action.actor.name.as_str(), action.actor.nature),
+            ("ines@example.com", Nature::Person)
+        );
+        assert_eq!(
+            action.references,
+            [
+                Reference::Countersign("csa_88CD".to_owned()),
+                Reference::Number("OPS-77".to_owned()),
+                Reference::Commit("00112233445566778899aabbccddeeff00112233".to_owned()),
+            ]
+        );
+        assert!(
+            action
+                .ended
+                .is_some_and(|ended| ended.earliest > action.started.latest)
+        );
+    }
+
+    #[test]
+    fn users_of_the_system_are_automations_whoever_they_impersonate() {
+        for (user, nature) in [
+            ("system:serviceaccount:flux-system:flux", Nature::Automation),
+            ("system:anonymous", Nature::Automation),
+            ("eks:addon-manager", Nature::Automation),
+            (
+                "arn:aws:sts::000000000001:assumed-role/x/y",
+                Nature::Unclear,
+            ),
+            ("", Nature::Unclear),
+            ("kubernetes-admin", Nature::Person),
+        ] {
+            let other = json!({"username": "ines@example.com"});
+            let rows = rows(&[
+                ("/user/username", json!(user)),
+                ("/impersonatedUser", other),
+            ]);
+            let action = &actions(rows)[0];
+            assert_eq!(action.actor.nature, nature, "{user}");
+            assert!(action.summary.ends_with(" as ines@example.com"));
+            assert!(action.actor.also.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_changes_no_software_is_excluded_and_says_why() {
+        let controller = "system:serviceaccount:kube-system:replicaset-controller";
+        for (changes, exclusion) in [
+            (
+                vec![("/stage", json!("RequestReceived"))],
+                Exclusion::Repeated,
+            ),
+            (vec![("/stage", json!("Panic"))], Exclusion::Failed),
+            (vec![("/verb", json!("watch"))], Exclusion::ReadOnly),
+            (
+                vec![("/objectRef/resource", json!("endpointslices"))],
+                Exclusion::Other,
+            ),
+            (
+                vec![("/objectRef/subresource", json!("status"))],
+                Exclusion::Other,
+            ),
+            (
+                vec![("/objectRef/resource", json!("secrets"))],
+                Exclusion::Other,
+            ),
+            (
+                vec![("/responseStatus/code", json!(403))],
+                Exclusion::Denied,
+            ),
+            (
+                vec![("/responseStatus/code", json!(409))],
+                Exclusion::Failed,
+            ),
+            (
+                vec![("/requestURI", json!("/x?a=b&dryRun=All"))],
+                Exclusion::DryRun,
+            ),
+            (
+                vec![
+                    ("/objectRef/resource", json!("pods")),
+                    ("/user/username", json!(controller)),
+                ],
+                Exclusion::Repeated,
+            ),
+        ] {
+            assert_eq!(rows(&changes), [Row::Excluded(exclusion)], "{changes:?}");
+        }
+        // A controller that changes what people ask for is an action, and so is a Helm release.
+        assert_eq!(
+            actions(rows(&[("/user/username", json!(controller))])).len(),
+            1
+        );
+        let release = [
+            ("/objectRef/resource", json!("secrets")),
+            ("/objectRef/name", json!("sh.helm.release.v1.cart.v7")),
+        ];
+        assert_eq!(actions(rows(&release)).len(), 1);
+    }
+
+    #[test]
+    fn hostile_events_are_read_or_refused() {
+        testing::check_hostile(&Kubernetes, &event());
+        let mut other = event();
+        testing::set(&mut other, "/kind", json!("Policy"));
+        assert_eq!(
+            taken(&Kubernetes, other.to_string().as_bytes()).0,
+            Taken::NotMine
+        );
+        testing::set(&mut other, "/kind", json!("Event"));
+        testing::set(
+            &mut other,
+            "/requestReceivedTimestamp",
+            json!("2026-05-02 03:04:05"),
+        );
+        let (taken, _) = taken(&Kubernetes, other.to_string().as_bytes());
+        assert!(matches!(taken, Taken::Unreadable(_)));
+    }
+}

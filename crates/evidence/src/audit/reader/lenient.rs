@@ -1,0 +1,191 @@
+//! Values of hostile or careless JSON: of whatever type a field is, reading the record goes on, and
+//! what is of another type than expected counts as absent. What is kept is bounded when it is put
+//! into rows (`clip`).
+
+use super::super::model::Format;
+use countersign_domain::Digest;
+use countersign_domain::text::shown;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+use std::marker::PhantomData;
+
+/// The longest text that a row holds, in characters.
+const SHOWN_CHARS_MAX: usize = 240;
+/// The most elements of a list that are kept.
+const ELEMENTS_MAX: usize = 1000;
+
+/// A text for a row: bounded, on one line, without characters that deceive.
+pub(super) fn clip(text: &str) -> String {
+    shown(text.trim(), SHOWN_CHARS_MAX)
+}
+
+/// What makes an action the same, wherever it is read: all of these, in this order.
+pub(super) fn key(format: Format, parts: &[&str]) -> Digest {
+    let mut bytes = format.as_str().as_bytes().to_vec();
+    for part in parts {
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    Digest::of(&bytes)
+}
+
+/// A text; numbers and truth values as they are written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Text(pub(super) String);
+
+/// True or false, also as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Flag(pub(super) Option<bool>);
+
+/// An object, or what stands for its absence.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Object<T>(pub(super) T);
+
+/// A list; elements that are not as expected are left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct List<T>(pub(super) Vec<T>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl Text {
+    /// The text, if there is one.
+    pub(super) fn some(&self) -> Option<&str> {
+        let text = self.0.trim();
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// The text, bounded; empty where there is none.
+    pub(super) fn clip(&self) -> String {
+        clip(&self.0)
+    }
+}
+
+fn pass_seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<(), A::Error> {
+    while seq.next_element::<IgnoredAny>()?.is_some() {}
+    Ok(())
+}
+
+fn pass_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Error> {
+    while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+    Ok(())
+}
+
+/// What a visitor makes of types that it does not expect.
+macro_rules! else_default {
+    ($($method:ident($kind:ty)),*) => {
+        $(fn $method<E: Error>(self, _: $kind) -> Result<Self::Value, E> {
+            Ok(Default::default())
+        })*
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(Default::default())
+        }
+    };
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reads;
+        impl<'de> Visitor<'de> for Reads {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
+                Ok(Text(text.to_owned()))
+            }
+            fn visit_string<E: Error>(self, text: String) -> Result<Text, E> {
+                Ok(Text(text))
+            }
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Text, E> {
+                Ok(Text(number.to_string()))
+            }
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Text, E> {
+                Ok(Text(number.to_string()))
+            }
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Text, E> {
+                Ok(Text(value.to_string()))
+            }
+            else_default!(visit_f64(f64));
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Text, A::Error> {
+                pass_seq(seq).map(|()| Text::default())
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Text, A::Error> {
+                pass_map(map).map(|()| Text::default())
+            }
+        }
+        deserializer.deserialize_any(Reads)
+    }
+}
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Text::deserialize(deserializer).map(|text| Self(text.0.parse().ok()))
+    }
+}
+
+impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reads<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for Reads<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Object<T>, A::Error> {
+                pass_seq(seq).map(|()| Object::default())
+            }
+            else_default!(
+                visit_str(&str),
+                visit_u64(u64),
+                visit_i64(i64),
+                visit_f64(f64),
+                visit_bool(bool)
+            );
+        }
+        deserializer.deserialize_any(Reads(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reads<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Reads<T> {
+            type Value = List<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<T>, A::Error> {
+                let mut list = Vec::new();
+                while list.len() < ELEMENTS_MAX {
+                    match seq.next_element()? {
+                        Some(element) => list.push(element),
+                        None => return Ok(List(list)),
+                    }
+                }
+                pass_seq(seq).map(|()| List(list))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<List<T>, A::Error> {
+                pass_map(map).map(|()| List::default())
+            }
+            else_default!(
+                visit_str(&str),
+                visit_u64(u64),
+                visit_i64(i64),
+                visit_f64(f64),
+                visit_bool(bool)
+            );
+        }
+        deserializer.deserialize_any(Reads(PhantomData))
+    }
+}
