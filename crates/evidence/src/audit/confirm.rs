@@ -3,8 +3,9 @@
 
 use super::model::{Action, Actor, Format, Nature};
 use super::moment::Moment;
+use super::reader::lenient::key;
 use super::reader::lines::Transition;
-use countersign_domain::{Digest, Timestamp};
+use countersign_domain::Timestamp;
 
 /// dpkg's lines and apt's dates are rounded to the second, each by itself.
 const ROUNDING_SECONDS: i64 = 2;
@@ -130,13 +131,10 @@ fn runs<'a>(system: &str, transitions: impl Iterator<Item = &'a Transition>) -> 
                     )
                 })
                 .collect();
-            let identity = format!(
-                "dpkg\n{system}\n{}\n{}",
-                first.at.earliest,
-                items.join("\n")
-            );
+            let began = first.at.earliest.to_string();
+            let key = key(Format::Dpkg, &[system, &began, &items.join("\n")]);
             Some(Action {
-                key: Digest::of(identity.as_bytes()),
+                key,
                 format: Format::Dpkg,
                 places: vec![first.place],
                 started: first.at,

@@ -20,8 +20,16 @@ pub(super) fn clip(text: &str) -> String {
     shown(text.trim(), SHOWN_CHARS_MAX)
 }
 
+/// At most so many characters of a text, as they are.
+pub(super) fn bounded(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => text.get(..end).unwrap_or_default().to_owned(),
+        None => text.to_owned(),
+    }
+}
+
 /// What makes an action the same, wherever it is read: all of these, in this order.
-pub(super) fn key(format: Format, parts: &[&str]) -> Digest {
+pub(crate) fn key(format: Format, parts: &[&str]) -> Digest {
     let mut bytes = format.as_str().as_bytes().to_vec();
     for part in parts {
         bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());

@@ -4,9 +4,9 @@
 
 use super::super::model::{Action, Actor, Exclusion, Format, Nature, Place, Row};
 use super::super::moment::Moment;
-use super::text::{bounded, references};
+use super::lenient::{bounded, key};
+use super::references;
 use super::{About, Context, Taken};
-use countersign_domain::Digest;
 
 /// Packages of one stanza that are kept by name.
 const ITEMS_MAX: usize = 2_000;
@@ -167,16 +167,16 @@ impl LineReader {
             return;
         }
         // Where dpkg reported an error, some of it may have happened: it stays an action.
-        let identity = format!(
-            "apt\n{}\n{}\n{}\n{}",
-            context.host,
-            stanza.started_text,
-            stanza.command,
-            stanza.items.join("\n")
+        let items = stanza.items.join("\n");
+        let key = key(
+            Format::AptHistory,
+            &[&context.host, &stanza.started_text, &stanza.command, &items],
         );
+        let mut named = Vec::new();
+        references::find(&stanza.command, &mut named);
         let error = if stanza.error { ", with an error" } else { "" };
         rows.push(Row::Action(Box::new(Action {
-            key: Digest::of(identity.as_bytes()),
+            key,
             format: Format::AptHistory,
             places: vec![stanza.place],
             started,
@@ -193,7 +193,7 @@ impl LineReader {
                     "packages"
                 },
             ),
-            references: references(&stanza.command),
+            references: named,
             actor: actor(&stanza.command, stanza.requested_by.as_deref()),
             items: stanza.items,
         })));

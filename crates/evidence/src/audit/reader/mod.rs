@@ -5,12 +5,11 @@
 mod cloudtrail;
 mod github;
 mod kubernetes;
-mod lenient;
+pub(crate) mod lenient;
 pub(crate) mod lines;
 mod references;
 #[cfg(test)]
 mod testing;
-pub(crate) mod text;
 
 use super::model::{Format, Place, Row};
 use super::moment::Moment;
