@@ -10,6 +10,7 @@
 mod api;
 mod app;
 mod attacks;
+mod audit;
 mod bench;
 mod calendars;
 mod changes;

@@ -1,0 +1,104 @@
+//! `countersign audit` as its user calls it: exit codes, JSON, one action, a sample, bad usage.
+
+use crate::program::countersign;
+use std::fs;
+use std::path::Path;
+
+const HISTORY: &str = "\
+Start-Date: 2026-11-02  06:10:00
+Commandline: /usr/bin/unattended-upgrade
+Upgrade: openssl:amd64 (3.0.1, 3.0.2)
+End-Date: 2026-11-02  06:10:05
+
+Start-Date: 2026-11-03  09:00:00
+Commandline: apt-get install vim
+Requested-By: ada (1000)
+Install: vim:amd64 (9.1)
+End-Date: 2026-11-03  09:00:09
+";
+const PERIOD: [&str; 6] = [
+    "--since",
+    "2026-11-01",
+    "--until",
+    "2026-11-30",
+    "--tz",
+    "UTC",
+];
+
+struct Logs(tempfile::TempDir);
+
+impl Logs {
+    fn with(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("logs")).unwrap();
+        fs::write(folder.path().join("logs/history.log"), text).unwrap();
+        fs::write(folder.path().join("people.csv"), "name,login\nAda,ada\n").unwrap();
+        Self(folder)
+    }
+
+    fn audit(&self, more: &[&str]) -> crate::program::Ran {
+        let logs = self.0.path().join("logs");
+        let people = self.0.path().join("people.csv");
+        let fixed = [
+            "audit",
+            logs.to_str().unwrap(),
+            "--people",
+            people.to_str().unwrap(),
+        ];
+        let nowhere = Path::new("/nonexistent");
+        countersign(nowhere, &[&fixed[..], &PERIOD, more].concat())
+    }
+}
+
+#[test]
+fn findings_exit_with_one_and_nothing_to_judge_with_two() {
+    let logs = Logs::with(HISTORY);
+    let run = logs.audit(&[]);
+    assert_eq!(run.code, 1);
+    assert!(run.stdout.contains("VERDICT: NO RECORDS"), "{}", run.stdout);
+    // A human's own action is no finding.
+    let (_, own) = HISTORY.split_at(HISTORY.find("Start-Date: 2026-11-03").unwrap());
+    assert_eq!(Logs::with(own).audit(&[]).code, 0);
+    assert_eq!(Logs::with("a shopping list\n").audit(&[]).code, 2);
+}
+
+#[test]
+fn json_holds_the_whole_report_and_explain_tells_of_one_action() {
+    let logs = Logs::with(HISTORY);
+    let report = logs.audit(&["--json"]).json();
+    assert_eq!(report["counts"]["ungoverned"], 1);
+    assert_eq!(report["counts"]["human"], 1);
+    assert_eq!(report["actions"][0]["verdict"], "ungoverned");
+    assert_eq!(report["actions"][0]["reasons"][0], "no-record");
+    let id = report["actions"][0]["id"].as_str().unwrap();
+    let told = logs.audit(&["--explain", id]).stdout;
+    assert!(told.contains("no approval record was found"), "{told}");
+    assert!(told.contains("history.log, line 1"), "{told}");
+    let sample = logs
+        .audit(&["--sample", "25", "--seed", "3", "--json"])
+        .json();
+    assert_eq!(sample.as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn wrong_usage_says_what_to_do() {
+    let logs = Logs::with(HISTORY);
+    for (arguments, hint) in [
+        (["--explain", "zzz"], "the ids stand in the report"),
+        (["--since", "yesterday"], "30d"),
+        (["--tz", "Mars/Olympus"], "Europe/Berlin"),
+        (["--people", "/nonexistent"], "No such file"),
+    ] {
+        let path = logs.0.path().join("logs");
+        let run = countersign(
+            Path::new("/nonexistent"),
+            &[&["audit", path.to_str().unwrap()][..], &arguments].concat(),
+        );
+        assert_eq!(run.code, 2, "{arguments:?}: {}", run.stderr);
+        assert!(run.stderr.contains(hint), "{arguments:?}: {}", run.stderr);
+    }
+    let run = countersign(Path::new("/nonexistent"), &["audit", "/nonexistent/logs"]);
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    let formats = countersign(Path::new("/nonexistent"), &["audit", "formats"]).done();
+    assert!(formats.stdout.contains("apt-history"), "{}", formats.stdout);
+}
