@@ -8,6 +8,7 @@ mod kubernetes;
 pub(crate) mod lenient;
 pub(crate) mod lines;
 mod references;
+mod servicenow;
 #[cfg(test)]
 mod testing;
 
@@ -108,6 +109,7 @@ pub(crate) const JSON: &[&dyn JsonReader] = &[
     &cloudtrail::CloudTrail,
     &kubernetes::Kubernetes,
     &github::GitHub,
+    &servicenow::ServiceNow,
 ];
 
 /// What every reader says of itself.

@@ -107,7 +107,7 @@ fn what_was_not_merged_is_withdrawn_or_open() {
         let rows = rows(&pull);
         assert_eq!(rows.len(), 1);
         let change = &changes(&rows)[0];
-        assert_eq!(change.withdrawn, withdrawn);
+        assert_eq!((change.withdrawn, &change.head), (withdrawn, &None));
         // The commit of a merge that was only tried out is nobody's reference.
         assert_eq!(
             change.references,
