@@ -84,7 +84,7 @@ fn read(fields: &Fields, place: Place, rows: &mut Vec<Row>) -> Taken {
     } else {
         return Taken::NotMine;
     };
-    taken.unwrap_or_else(|BadTime| Taken::Unreadable("a time that is none"))
+    taken.unwrap_or(Taken::Unreadable("a time that is none"))
 }
 
 fn change(fields: &Fields, place: Place, rows: &mut Vec<Row>) -> Result<Taken, BadTime> {
