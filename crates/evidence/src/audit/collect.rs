@@ -7,7 +7,8 @@ use super::input::{self, Compression};
 use super::model::{Action, Change, Decision, Exclusion, FileNumber, Format, Place, Row};
 use super::moment::Moment;
 use super::reader::lines::LineReader;
-use super::reader::{Context, JsonReader, Record, Taken};
+use super::reader::{Context, JsonReader, Record, Taken, servicenow};
+use super::tables::{Table, is_table};
 use countersign_domain::Digest;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -169,6 +170,9 @@ impl<'a> Collector<'a> {
         if matches!(first, Some(b'{' | b'[')) {
             return self.json(content, offset, number, file, progress);
         }
+        if is_table(content.fill_buf()?) {
+            return self.table(content, offset, number, file, progress);
+        }
         self.lines(content, offset, number, file, progress)
     }
 
@@ -288,6 +292,39 @@ impl<'a> Collector<'a> {
             if at > told {
                 progress(at - told);
                 told = at;
+            }
+        }
+        Ok(())
+    }
+
+    fn table(
+        &mut self,
+        content: &mut dyn BufRead,
+        offset: u64,
+        number: FileNumber,
+        file: &mut FileRead,
+        progress: &mut dyn FnMut(u64),
+    ) -> io::Result<()> {
+        let mut table = Table::new(content)?;
+        let mut told = 0;
+        while let Some(row) = table.next()? {
+            let place = Place {
+                file: number,
+                offset: offset + row.offset,
+                line: Some(row.line),
+            };
+            progress(row.offset.saturating_sub(told));
+            told = row.offset;
+            let Some(cells) = row.cells else {
+                self.unreadable(file, place, "not UTF-8");
+                continue;
+            };
+            let taken = servicenow::from_csv_row(&cells, place, self.context, &mut self.rows);
+            self.keep(Format::ServiceNow);
+            match taken {
+                Taken::NotMine => file.unrecognised += 1,
+                Taken::Unreadable(why) => self.unreadable(file, place, why),
+                Taken::Read(at) => self.count(file, Format::ServiceNow, at.as_ref()),
             }
         }
         Ok(())

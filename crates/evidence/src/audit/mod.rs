@@ -14,6 +14,7 @@ mod people;
 mod reader;
 mod reason;
 mod report;
+mod tables;
 mod text;
 
 pub use collect::{Collected, FileRead, Progress, Unreadable};

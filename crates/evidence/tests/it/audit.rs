@@ -305,3 +305,119 @@ print(len(stanzas))";
     assert_eq!(rows, lines as u64);
     let _: Timestamp = report.since;
 }
+
+const CLOUDTRAIL: &str = r#"{"Records":[
+{"eventVersion":"1.08","eventID":"e-1","eventTime":"2026-11-05T02:00:00Z","eventSource":"ssm.amazonaws.com","eventName":"SendCommand","awsRegion":"eu-central-1","recipientAccountId":"123456789012","readOnly":false,"userIdentity":{"type":"AWSService","invokedBy":"events.amazonaws.com"},"requestParameters":{"documentName":"AWS-RunPatchBaseline","instanceIds":["i-0a1b2c3d4e5f60718"],"comment":"CHG0031337"},"responseElements":{"command":{"commandId":"c-1"}}},
+{"eventVersion":"1.08","eventID":"e-2","eventTime":"2026-11-05T02:05:00Z","eventSource":"ssm.amazonaws.com","eventName":"SendCommand","awsRegion":"eu-central-1","recipientAccountId":"123456789012","readOnly":false,"userIdentity":{"type":"AWSService","invokedBy":"events.amazonaws.com"},"requestParameters":{"documentName":"AWS-RunPatchBaseline","instanceIds":["i-0ffffffffffffffff"],"comment":"CHG0031337"},"responseElements":{"command":{"commandId":"c-2"}}},
+{"eventVersion":"1.08","eventID":"e-3","eventTime":"2026-11-05T02:06:00Z","eventSource":"ssm.amazonaws.com","eventName":"ListCommands","awsRegion":"eu-central-1","recipientAccountId":"123456789012","readOnly":true,"userIdentity":{"type":"IAMUser","userName":"ada"}}
+]}"#;
+
+/// The change is asked for by a bot, and names one of the two instances.
+fn servicenow(approver: &str, approved: &str) -> String {
+    let pair = |value: &str| format!(r#"{{"display_value":"{value}","value":"{value}"}}"#);
+    let change: Vec<String> = [
+        ("sys_id", "a1"),
+        ("number", "CHG0031337"),
+        ("type", "normal"),
+        ("state", "3"),
+        ("approval", "approved"),
+        ("requested_by", "Patch Bot"),
+        ("start_date", "2026-11-05 01:00:00"),
+        ("end_date", "2026-11-05 04:00:00"),
+        ("cmdb_ci", "i-0a1b2c3d4e5f60718"),
+        ("test_plan", "canary"),
+        ("backout_plan", "snapshot"),
+        ("sys_class_name", "change_request"),
+    ]
+    .iter()
+    .map(|(name, value)| format!(r#""{name}":{}"#, pair(value)))
+    .collect();
+    let approval: Vec<String> = [
+        ("sys_id", "e5"),
+        ("sysapproval", "a1"),
+        ("source_table", "change_request"),
+        ("approver", approver),
+        ("state", "approved"),
+        ("sys_updated_on", approved),
+        ("sys_updated_by", approver),
+    ]
+    .iter()
+    .map(|(name, value)| format!(r#""{name}":{}"#, pair(value)))
+    .collect();
+    format!(
+        r#"{{"result":[{{{}}},{{{}}}]}}"#,
+        change.join(","),
+        approval.join(",")
+    )
+}
+
+/// The verdicts of both commands, by instance.
+fn commands(files: &[(&str, &[u8])]) -> Vec<(String, Option<Verdict>, Vec<Reason>)> {
+    audited(files)
+        .actions
+        .iter()
+        .map(|found| {
+            let reasons = found.reasons.iter().copied().collect();
+            (found.action.system.clone(), found.verdict, reasons)
+        })
+        .collect()
+}
+
+#[test]
+fn an_estate_of_several_tools_is_linked_by_what_its_records_name() {
+    let named = "i-0a1b2c3d4e5f60718".to_owned();
+    let other = "i-0ffffffffffffffff".to_owned();
+    let before = servicenow("ada", "2026-11-04 15:00:00");
+    assert_eq!(
+        commands(&[("t", CLOUDTRAIL.as_bytes()), ("s", before.as_bytes())]),
+        [
+            (named.clone(), Some(Verdict::Clean), vec![]),
+            // The same number was typed for an instance that the change does not name.
+            (
+                other.clone(),
+                Some(Verdict::Partial),
+                vec![Reason::TargetNotNamed]
+            ),
+        ]
+    );
+    let after = servicenow("ada", "2026-11-05 03:00:00");
+    let late = commands(&[("t", CLOUDTRAIL.as_bytes()), ("s", after.as_bytes())]);
+    assert_eq!(
+        late[0],
+        (
+            named.clone(),
+            Some(Verdict::Ungoverned),
+            vec![Reason::ApprovedLate]
+        )
+    );
+    let stranger = servicenow("mallory", "2026-11-04 15:00:00");
+    let unknown = commands(&[("t", CLOUDTRAIL.as_bytes()), ("s", stranger.as_bytes())]);
+    assert_eq!(
+        unknown[0],
+        (
+            named.clone(),
+            Some(Verdict::Partial),
+            vec![Reason::ApproverUnknown]
+        )
+    );
+    let alone = commands(&[("t", CLOUDTRAIL.as_bytes())]);
+    assert_eq!(
+        alone[0],
+        (named, Some(Verdict::Ungoverned), vec![Reason::NoRecord])
+    );
+    assert_eq!(alone[1].0, other);
+}
+
+#[test]
+fn an_export_as_csv_says_the_same() {
+    let csv = "Number,Type,State,Approval,Requested by,Planned start date,Planned end date,Configuration item,Test plan,Backout plan,Task type\n\
+        CHG0031337,Normal,Closed,Approved,Patch Bot,2026-11-05 01:00:00,2026-11-05 04:00:00,i-0a1b2c3d4e5f60718,canary,snapshot,Change Request\n";
+    let approvals = "Approval for,Approver,State,Updated,Updated by\nCHG0031337,ada,Approved,2026-11-04 15:00:00,ada\n";
+    let found = commands(&[
+        ("t.json", CLOUDTRAIL.as_bytes()),
+        ("changes", csv.as_bytes()),
+        ("approvals", approvals.as_bytes()),
+    ]);
+    assert_eq!((found[0].1, &found[0].2), (Some(Verdict::Clean), &vec![]));
+    assert_eq!(found[1].2, [Reason::TargetNotNamed]);
+}

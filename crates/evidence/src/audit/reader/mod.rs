@@ -8,7 +8,7 @@ mod kubernetes;
 pub(crate) mod lenient;
 pub(crate) mod lines;
 mod references;
-mod servicenow;
+pub(crate) mod servicenow;
 #[cfg(test)]
 mod testing;
 
