@@ -407,7 +407,7 @@ impl<'a> Collector<'a> {
             action.places.sort();
             action.places.dedup();
         }
-        actions.sort_by(|one, other| (one.started, one.key).cmp(&(other.started, other.key)));
+        actions.sort_by_key(|one| (one.started, one.key));
         self.decisions
             .sort_by(|one, other| identity(one).cmp(&identity(other)));
         self.decisions.dedup_by(|again, known| {

@@ -219,7 +219,7 @@ fn an_approval_without_a_window_is_used_up_by_its_first_run() {
         run(RUN_SECONDS + 1, "c"),
     ];
     let verdicts = |actions: &[Action]| -> Vec<_> {
-        judged(actions, &[open.clone()], &[decision()])
+        judged(actions, std::slice::from_ref(&open), &[decision()])
             .iter()
             .map(|judged| judged.reasons.contains(&Reason::UsedUp))
             .collect()

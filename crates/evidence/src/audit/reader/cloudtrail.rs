@@ -3,12 +3,12 @@
 
 mod calls;
 
-use super::lenient::{Flag, Object, Text, clip, key};
+use super::lenient::{Flag, Marks, Object, Text, clip, key, parse};
 use super::references;
 use super::{About, Context, JsonReader, Record, Taken};
 use crate::audit::model::{Action, Actor, Exclusion, Format, Nature, Reference, Row};
 use crate::audit::moment::Moment;
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -16,6 +16,9 @@ use serde_json::{Map, Value};
 const INSTANCES_MAX: usize = 100;
 /// The most documents, images and versions that an action lists.
 const ITEMS_MAX: usize = 20;
+
+/// What every event has.
+static MARKS: Marks<1> = Marks::new(|| [Finder::new("\"eventSource\"")]);
 
 /// The reader.
 pub(crate) struct CloudTrail;
@@ -77,10 +80,10 @@ impl JsonReader for CloudTrail {
     }
 
     fn take(&self, record: Record<'_>, _: &Context, rows: &mut Vec<Row>) -> Taken {
-        if memmem::find(record.bytes, b"\"eventSource\"").is_none() {
+        if MARKS.of(record.bytes) == [false] {
             return Taken::NotMine;
         }
-        let Ok(head) = serde_json::from_slice::<Head>(record.bytes) else {
+        let Some(head) = parse::<Head>(record.bytes) else {
             return Taken::Unreadable("no JSON, or nested too deeply");
         };
         let (Some(source), Some(name)) = (head.event_source.some(), head.event_name.some()) else {
@@ -102,7 +105,7 @@ impl JsonReader for CloudTrail {
         let Some(call) = call else {
             return Taken::Read(Some(time));
         };
-        let Ok(event) = serde_json::from_slice::<Event>(record.bytes) else {
+        let Some(event) = parse::<Event>(record.bytes) else {
             return Taken::Unreadable("its parameters are nested too deeply, or named twice");
         };
         if let Some(exclusion) = call.excluded(&event.request_parameters.0) {

@@ -1,7 +1,7 @@
 //! Reads GitHub's pull requests and reviews, as the REST interface lists them and as webhooks send
 //! them: a merge is an action, the pull request its change record, a review a decision.
 
-use super::lenient::{Object, Text, clip, key};
+use super::lenient::{Marks, Object, Text, clip, key, parse};
 use super::references;
 use super::{About, Context, JsonReader, Record, Taken};
 use crate::audit::model::{
@@ -10,8 +10,14 @@ use crate::audit::model::{
 };
 use crate::audit::moment::Moment;
 use countersign_domain::Timestamp;
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde::Deserialize;
+
+/// What every pull request has, and every review.
+static MARKS: Marks<2> = Marks::new(|| {
+    let words = ["\"merge_commit_sha\"", "\"pull_request_url\""];
+    words.map(Finder::new)
+});
 
 /// The reader.
 pub(crate) struct GitHub;
@@ -91,12 +97,10 @@ impl JsonReader for GitHub {
     }
 
     fn take(&self, record: Record<'_>, _: &Context, rows: &mut Vec<Row>) -> Taken {
-        let has = |key: &[u8]| memmem::find(record.bytes, key).is_some();
-        let (pull, review) = (has(b"\"merge_commit_sha\""), has(b"\"pull_request_url\""));
-        if !pull && !review {
+        if MARKS.of(record.bytes) == [false, false] {
             return Taken::NotMine;
         }
-        let Ok(payload) = serde_json::from_slice::<Payload>(record.bytes) else {
+        let Some(payload) = parse::<Payload>(record.bytes) else {
             return Taken::Unreadable("no JSON, nested too deeply, or a field twice");
         };
         let repository = &payload.repository.0;
@@ -131,10 +135,8 @@ impl JsonReader for GitHub {
 
 /// An object of the REST interface: a pull request, or a review.
 fn take_listed(record: Record<'_>, rows: &mut Vec<Row>) -> Taken {
-    let (Ok(pull), Ok(review)) = (
-        serde_json::from_slice::<Pull>(record.bytes),
-        serde_json::from_slice::<Review>(record.bytes),
-    ) else {
+    let (Some(pull), Some(review)) = (parse::<Pull>(record.bytes), parse::<Review>(record.bytes))
+    else {
         return Taken::Unreadable("nested too deeply, or a field twice");
     };
     if pull.number.some().is_some() && pull.head.0.sha.some().is_some() {

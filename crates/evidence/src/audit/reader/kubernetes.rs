@@ -1,12 +1,12 @@
 //! Reads Kubernetes audit events (`audit.k8s.io/v1`): completed requests that create, change or
 //! delete workloads are actions. What controllers do after them is not counted a second time.
 
-use super::lenient::{List, Object, Text, clip, key};
+use super::lenient::{List, Marks, Object, Text, clip, key, parse};
 use super::references;
 use super::{About, Context, JsonReader, Record, Taken};
 use crate::audit::model::{Action, Actor, Exclusion, Format, Nature, Reference, Row};
 use crate::audit::moment::Moment;
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -38,6 +38,9 @@ const CONTROLLERS: [&str; 9] = [
 ];
 /// How the secrets begin in which Helm keeps its releases.
 const HELM_RELEASE: &str = "sh.helm.release.";
+
+/// What every event has.
+static MARKS: Marks<1> = Marks::new(|| [Finder::new("audit.k8s.io/")]);
 
 /// The reader.
 pub(crate) struct Kubernetes;
@@ -136,23 +139,26 @@ impl JsonReader for Kubernetes {
     }
 
     fn take(&self, record: Record<'_>, _: &Context, rows: &mut Vec<Row>) -> Taken {
-        if memmem::find(record.bytes, b"audit.k8s.io/").is_none() {
+        if MARKS.of(record.bytes) == [false] {
             return Taken::NotMine;
         }
-        let Ok(event) = serde_json::from_slice::<Event>(record.bytes) else {
+        let Some(event) = parse::<Event>(record.bytes) else {
             return Taken::Unreadable("no JSON, or nested too deeply");
         };
         if event.kind.0 != "Event" || !event.api_version.0.starts_with("audit.k8s.io/") {
             return Taken::NotMine;
         }
-        let Some(time) = Moment::parse(&event.request_received_timestamp.0) else {
-            return Taken::Unreadable("requestReceivedTimestamp is no time");
+        let received = Moment::parse(&event.request_received_timestamp.0);
+        let Some(time) = received.or_else(|| Moment::parse(&event.stage_timestamp.0)) else {
+            return Taken::Unreadable(
+                "neither requestReceivedTimestamp nor stageTimestamp is a time",
+            );
         };
         if let Some(exclusion) = excluded(&event) {
             rows.push(Row::Excluded(exclusion));
             return Taken::Read(Some(time));
         }
-        let Ok(body) = serde_json::from_slice::<Body>(record.bytes) else {
+        let Some(body) = parse::<Body>(record.bytes) else {
             return Taken::Unreadable("its object is nested too deeply, or names a field twice");
         };
         let workload = &body.request_object.0;
@@ -463,7 +469,9 @@ mod tests {
             "/requestReceivedTimestamp",
             json!("2026-05-02 03:04:05"),
         );
-        let (taken, _) = taken(&Kubernetes, other.to_string().as_bytes());
-        assert!(matches!(taken, Taken::Unreadable(_)));
+        let of = |event: &Value| taken(&Kubernetes, event.to_string().as_bytes()).0;
+        assert!(matches!(of(&other), Taken::Read(Some(_))));
+        testing::set(&mut other, "/stageTimestamp", json!(null));
+        assert!(matches!(of(&other), Taken::Unreadable(_)));
     }
 }

@@ -5,10 +5,12 @@
 use super::super::model::Format;
 use countersign_domain::Digest;
 use countersign_domain::text::shown;
+use memchr::memmem::Finder;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::LazyLock;
 
 /// The longest text that a row holds, in characters.
 const SHOWN_CHARS_MAX: usize = 240;
@@ -25,6 +27,26 @@ pub(super) fn bounded(text: &str, chars_max: usize) -> String {
     match text.char_indices().nth(chars_max) {
         Some((end, _)) => text.get(..end).unwrap_or_default().to_owned(),
         None => text.to_owned(),
+    }
+}
+
+/// The record as what is read of it. None where it is no JSON or no UTF-8, is nested too deeply, or
+/// names a field twice. Looked at as text once, so that each of its texts need not be.
+pub(super) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    serde_json::from_str(std::str::from_utf8(bytes).ok()?).ok()
+}
+
+/// Words that only records of one format have: what has none of them need not be parsed.
+pub(super) struct Marks<const N: usize>(LazyLock<[Finder<'static>; N]>);
+
+impl<const N: usize> Marks<N> {
+    pub(super) const fn new(finders: fn() -> [Finder<'static>; N]) -> Self {
+        Self(LazyLock::new(finders))
+    }
+
+    /// Which of them are in the record.
+    pub(super) fn of(&self, bytes: &[u8]) -> [bool; N] {
+        self.0.each_ref().map(|finder| finder.find(bytes).is_some())
     }
 }
 

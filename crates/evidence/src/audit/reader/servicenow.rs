@@ -4,7 +4,7 @@
 
 mod fields;
 
-use super::lenient::clip;
+use super::lenient::{Marks, clip, parse};
 use super::references;
 use super::{About, Context, JsonReader, Record, Taken};
 use crate::audit::model::{
@@ -14,7 +14,13 @@ use crate::audit::model::{
 use crate::audit::moment::Moment;
 use countersign_domain::Timestamp;
 use fields::{BadTime, Fields};
-use memchr::memmem;
+use memchr::memmem::Finder;
+
+/// What every approval has, and two of what every change request has.
+static MARKS: Marks<3> = Marks::new(|| {
+    let words = ["\"sysapproval\"", "\"number\"", "\"sys_"];
+    words.map(Finder::new)
+});
 
 /// The reader.
 pub(crate) struct ServiceNow;
@@ -30,17 +36,19 @@ impl JsonReader for ServiceNow {
     }
 
     fn take(&self, record: Record<'_>, context: &Context, rows: &mut Vec<Row>) -> Taken {
-        let has = |key: &[u8]| memmem::find(record.bytes, key).is_some();
-        if !(has(b"\"sysapproval\"") || has(b"\"number\"") && has(b"\"sys_")) {
+        if matches!(
+            MARKS.of(record.bytes),
+            [false, false, _] | [false, _, false]
+        ) {
             return Taken::NotMine;
         }
-        match serde_json::from_slice(record.bytes) {
-            Ok(serde_json::Value::Object(map)) => {
+        match parse(record.bytes) {
+            Some(serde_json::Value::Object(map)) => {
                 let fields = Fields::of_json(map, &context.zone);
                 read(&fields, record.place, rows)
             }
-            Ok(_) => Taken::NotMine,
-            Err(_) => Taken::Unreadable("no JSON, or nested too deeply"),
+            Some(_) => Taken::NotMine,
+            None => Taken::Unreadable("no JSON, or nested too deeply"),
         }
     }
 
