@@ -284,3 +284,27 @@ fn hostile_events_are_read_or_refused_and_rows_stay_small() {
     assert_eq!(taken, Taken::Unreadable("eventTime is no time"));
     assert_eq!(CloudTrail.format(), Format::CloudTrail);
 }
+
+/// Prints MB/s of cutting and reading: `cargo test --release -p countersign-evidence cloudtrail --
+/// --ignored --nocapture`.
+#[test]
+#[ignore = "measures; run it by hand, in release"]
+fn speed() {
+    use crate::audit::frames::{Frame, Frames, RECORD_BYTES_MAX};
+    let read = with(&[
+        ("/readOnly", json!(true)),
+        ("/eventName", json!("DescribeInstances")),
+    ]);
+    let text = vec![read.to_string(); 200_000].join("\n");
+    let began = std::time::Instant::now();
+    let mut frames = Frames::new(text.as_bytes(), RECORD_BYTES_MAX);
+    let mut count = 0;
+    while let Some(Frame::Object { bytes, .. }) = frames.next().unwrap() {
+        let (taken, rows) = taken(&CloudTrail, bytes);
+        assert!(matches!(taken, Taken::Read(_)));
+        count += rows.len();
+    }
+    assert_eq!(count, 200_000);
+    let rate = text.len() as f64 / 1e6 / began.elapsed().as_secs_f64();
+    eprintln!("{rate:.0} MB/s");
+}
