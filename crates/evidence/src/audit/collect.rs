@@ -4,7 +4,9 @@
 use super::confirm::Transitions;
 use super::frames::{Frame, Frames, RECORD_BYTES_MAX};
 use super::input::{self, Compression};
-use super::model::{Action, Change, Decision, Exclusion, FileNumber, Format, Place, Row};
+use super::model::{
+    Action, Actor, Change, Decision, Exclusion, FileNumber, Format, Nature, Place, Row,
+};
 use super::moment::Moment;
 use super::reader::lines::LineReader;
 use super::reader::{Context, JsonReader, Record, Taken, servicenow};
@@ -374,12 +376,12 @@ impl<'a> Collector<'a> {
     fn keep(&mut self, format: Format) {
         for row in self.rows.drain(..) {
             match row {
-                Row::Action(action) => {
-                    self.actions
-                        .entry(action.key)
-                        .and_modify(|known| known.places.extend(&action.places))
-                        .or_insert(*action);
-                }
+                Row::Action(action) => match self.actions.get_mut(&action.key) {
+                    Some(known) => again(known, *action),
+                    None => {
+                        self.actions.insert(action.key, *action);
+                    }
+                },
                 Row::Change(change) => match self.changes.get_mut(&change.key) {
                     Some(known) => merge(known, *change),
                     None => {
@@ -435,6 +437,21 @@ fn identity(decision: &Decision) -> impl Ord + '_ {
         &decision.commit,
         &decision.entered_by,
     )
+}
+
+/// Brings two readings of one action together: one export may tell who it was where another cannot.
+fn again(known: &mut Action, other: Action) {
+    known.places.extend(&other.places);
+    let unclear = |actor: &Actor| (actor.nature == Nature::Unclear, actor.clone());
+    if unclear(&other.actor) < unclear(&known.actor) {
+        known.actor = other.actor;
+    }
+    for reference in other.references {
+        if !known.references.contains(&reference) {
+            known.references.push(reference);
+        }
+    }
+    known.references.sort();
 }
 
 /// Brings two exports of one record together: what either names is named, and what is withdrawn in
