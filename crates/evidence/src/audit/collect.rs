@@ -477,6 +477,8 @@ fn merge(known: &mut Change, other: Change) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
     };
+    // What came to a commit was taken up again after it had been closed.
+    known.withdrawn &= known.head.is_none();
     known.test = known.test.min(other.test);
     known.rollback = known.rollback.min(other.rollback);
 }

@@ -421,3 +421,38 @@ fn an_export_as_csv_says_the_same() {
     assert_eq!((found[0].1, &found[0].2), (Some(Verdict::Clean), &vec![]));
     assert_eq!(found[1].2, [Reason::TargetNotNamed]);
 }
+
+#[test]
+fn a_pull_request_that_was_closed_and_taken_up_again_is_not_withdrawn() {
+    let pull = |state: &str, merged: &str| {
+        format!(
+            r#"{{"url":"https://api.github.com/repos/acme/web/pulls/7","number":7,"state":"{state}",
+            "title":"Bump openssl","user":{{"login":"renovate[bot]","type":"Bot"}},
+            "created_at":"2026-11-03T00:00:00Z","head":{{"ref":"renovate","sha":"{head}"}},
+            "base":{{"repo":{{"full_name":"acme/web"}}}}{merged}}}"#,
+            head = "a".repeat(40),
+        )
+    };
+    let merged = pull(
+        "closed",
+        &format!(
+            r#","merged_at":"2026-11-05T00:00:00Z","merge_commit_sha":"{}","merged_by":{{"login":"renovate[bot]","type":"Bot"}}"#,
+            "b".repeat(40)
+        ),
+    );
+    let review = format!(
+        r#"{{"id":1,"user":{{"login":"ada","type":"User"}},"state":"APPROVED","submitted_at":"2026-11-04T00:00:00Z",
+        "commit_id":"{}","pull_request_url":"https://api.github.com/repos/acme/web/pulls/7"}}"#,
+        "a".repeat(40)
+    );
+    let closed = pull("closed", "");
+    for files in [["m", "c"], ["c", "m"]] {
+        let texts = files.map(|name| if name == "m" { &merged } else { &closed });
+        let found = commands(&[
+            ("1", texts[0].as_bytes()),
+            ("2", texts[1].as_bytes()),
+            ("3", review.as_bytes()),
+        ]);
+        assert_eq!((found[0].1, &found[0].2), (Some(Verdict::Clean), &vec![]));
+    }
+}
