@@ -17,12 +17,15 @@ pub enum Format {
     /// `unattended-upgrades.log`.
     UnattendedUpgrades,
     /// AWS CloudTrail.
+    #[serde(rename = "cloudtrail")]
     CloudTrail,
     /// Kubernetes audit events (`audit.k8s.io/v1`).
     Kubernetes,
     /// GitHub pull requests and their reviews.
+    #[serde(rename = "github")]
     GitHub,
     /// `ServiceNow` change requests and their approvals.
+    #[serde(rename = "servicenow")]
     ServiceNow,
 }
 
@@ -45,10 +48,10 @@ impl Format {
             Self::AptHistory => "apt-history",
             Self::Dpkg => "dpkg",
             Self::UnattendedUpgrades => "unattended-upgrades",
-            Self::CloudTrail => "cloud-trail",
+            Self::CloudTrail => "cloudtrail",
             Self::Kubernetes => "kubernetes",
-            Self::GitHub => "git-hub",
-            Self::ServiceNow => "service-now",
+            Self::GitHub => "github",
+            Self::ServiceNow => "servicenow",
         }
     }
 }
@@ -288,4 +291,17 @@ pub enum Row {
     Decision(Box<Decision>),
     /// Counted, and no more.
     Excluded(Exclusion),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Format;
+
+    #[test]
+    fn names_of_formats_are_what_json_says() {
+        for format in Format::ALL {
+            let json = serde_json::to_string(&format).unwrap();
+            assert_eq!(json, format!("\"{}\"", format.as_str()));
+        }
+    }
 }
