@@ -11,7 +11,7 @@ mod collect;
 mod grounds;
 mod lines;
 mod model;
-mod page;
+pub(crate) mod page;
 mod people;
 mod proofs;
 mod render;

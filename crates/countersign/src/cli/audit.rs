@@ -1,6 +1,7 @@
 //! `countersign audit`: the 30-day question over logs that exist already. No server, no set-up, no
 //! network; reads files and prints. Judges nothing itself: see `evidence::audit`.
 
+use super::render::width;
 use super::{Context, Exit, Failure};
 use crate::ambient;
 use countersign_domain::Timestamp;
@@ -13,8 +14,6 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// How wide the page is where there is no terminal to ask.
-const WIDTH: usize = 100;
 /// A machine's own logs: folder, and how the names in it begin.
 const OWN: [(&str, &str); 3] = [
     ("/var/log/apt", "history.log"),
@@ -118,7 +117,7 @@ fn report(arguments: &AuditArguments) -> Result<Report, Failure> {
             .to_string_lossy()
             .into_owned()
     });
-    let reading = audit::Context::new(arguments.tz.as_deref(), host.clone())
+    let reading = audit::Context::new(arguments.tz.as_deref(), host)
         .map_err(|error| usage(error.to_string()))?;
     let people = match &arguments.people {
         Some(file) => people(file)?,
@@ -130,7 +129,6 @@ fn report(arguments: &AuditArguments) -> Result<Report, Failure> {
         environment: arguments.env.clone(),
         skew_seconds: arguments.skew.into(),
         zone: reading.zone_name().to_owned(),
-        host,
     };
     let paths = if arguments.paths.is_empty() {
         own()
@@ -258,11 +256,4 @@ fn of_formats(formats: &[audit::About]) -> String {
     }
     text.truncate(text.trim_end().len());
     text
-}
-
-fn width() -> usize {
-    comfy_table::Table::new()
-        .width()
-        .map_or(WIDTH, usize::from)
-        .clamp(60, 160)
 }

@@ -8,6 +8,17 @@ use countersign_domain::time::in_words;
 use countersign_domain::{Timestamp, roster::Operation};
 use countersign_gate::view::ChangeView;
 
+/// How wide a page is where there is no terminal to ask.
+const WIDTH: usize = 100;
+
+/// How wide a page is to be written.
+pub fn width() -> usize {
+    Table::new()
+        .width()
+        .map_or(WIDTH, usize::from)
+        .clamp(60, 160)
+}
+
 /// A table that fits the terminal.
 pub fn table<const N: usize>(
     head: [&str; N],

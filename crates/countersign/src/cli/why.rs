@@ -1,5 +1,6 @@
 //! `countersign why CHANGE`: the whole chain of accountability on one screen, from the log alone.
 
+use super::render::width;
 use super::{Context, Exit, Failure};
 use crate::ambient;
 use crate::deployment::Deployment;
@@ -7,9 +8,6 @@ use crate::evidence::StoreSource;
 use countersign_domain::text::shown;
 use countersign_store::StoreError;
 use std::process::ExitCode;
-
-/// How wide the page is where there is no terminal to ask.
-const WIDTH: usize = 100;
 
 /// Arguments of `why`.
 #[derive(Debug, clap::Args)]
@@ -51,11 +49,4 @@ pub(super) fn run(context: &Context, arguments: &WhyArguments) -> Result<ExitCod
     } else {
         Exit::Refused.into()
     })
-}
-
-fn width() -> usize {
-    comfy_table::Table::new()
-        .width()
-        .map_or(WIDTH, usize::from)
-        .clamp(60, 160)
 }

@@ -141,11 +141,13 @@ impl<'a> Collector<'a> {
                 if let Err(error) = self.content(&mut opened.content, number, &mut file, progress) {
                     file.broken = Some(error.to_string());
                 }
-                // The rest, for the hash: a broken stream is hashed as far as it could be read.
-                let _ = io::copy(&mut opened.content, &mut io::sink());
-                let whole = opened.whole();
-                file.bytes = whole.bytes;
-                file.sha256 = whole.sha256;
+                match opened.whole() {
+                    Ok(whole) => {
+                        file.bytes = whole.bytes;
+                        file.sha256 = whole.sha256;
+                    }
+                    Err(error) => file.broken = Some(error.to_string()),
+                }
             }
             Err(error) => file.broken = Some(error.to_string()),
         }

@@ -7,7 +7,7 @@ use lzma_rust2::XzReader;
 use ruzstd::decoding::StreamingDecoder;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -135,27 +135,23 @@ fn walk(folder: &Path, depth: usize, found: &mut Found) {
     }
 }
 
-/// What passed through: bytes and their hash.
-#[derive(Default)]
-struct Passed {
-    bytes: Cell<u64>,
-    hash: RefCell<Sha256>,
+/// A file's own bytes, counted and hashed as they are read.
+struct Source {
+    inner: Chain<Cursor<Vec<u8>>, Box<dyn Read>>,
+    bytes: u64,
+    hash: Sha256,
 }
 
-/// Hashes what is read through it.
-struct Hashing<R> {
-    inner: R,
-    passed: Rc<Passed>,
-}
+/// The source, for a decoder and for whoever asks at the end what the whole file was.
+#[derive(Clone)]
+struct Shared(Rc<RefCell<Source>>);
 
-impl<R: Read> Read for Hashing<R> {
+impl Read for Shared {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        let read = buffer.get(..count).unwrap_or_default();
-        self.passed.hash.borrow_mut().update(read);
-        self.passed
-            .bytes
-            .set(self.passed.bytes.get() + count as u64);
+        let mut source = self.0.borrow_mut();
+        let count = source.inner.read(buffer)?;
+        source.hash.update(buffer.get(..count).unwrap_or_default());
+        source.bytes += count as u64;
         Ok(count)
     }
 }
@@ -164,14 +160,15 @@ impl<R: Read> Read for Hashing<R> {
 struct Bounded<R> {
     inner: R,
     out: u64,
-    passed: Rc<Passed>,
+    source: Shared,
 }
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.out += count as u64;
-        let most = self.passed.bytes.get().saturating_mul(EXPANSION_MAX) + EXPANSION_FREE;
+        let read = self.source.0.borrow().bytes;
+        let most = read.saturating_mul(EXPANSION_MAX) + EXPANSION_FREE;
         if self.out > most {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -210,15 +207,13 @@ impl<R: BufRead> Read for Zstd<R> {
     }
 }
 
-type Raw = BufReader<Hashing<Chain<Cursor<Vec<u8>>, Box<dyn Read>>>>;
-
 /// A file that is being read.
 pub(crate) struct Opened {
     /// Its content, expanded.
     pub(crate) content: Box<dyn BufRead>,
     /// How it is compressed.
     pub(crate) compression: Compression,
-    passed: Rc<Passed>,
+    source: Shared,
 }
 
 /// What a file was, known at its end.
@@ -245,19 +240,17 @@ pub(crate) fn read(mut source: Box<dyn Read>) -> io::Result<Opened> {
     let mut head = Vec::new();
     source.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
     let compression = Compression::of(&head);
-    let passed = Rc::new(Passed::default());
-    let raw: Raw = BufReader::with_capacity(
-        BUFFER,
-        Hashing {
-            inner: Cursor::new(head).chain(source),
-            passed: Rc::clone(&passed),
-        },
-    );
+    let source = Shared(Rc::new(RefCell::new(Source {
+        inner: Cursor::new(head).chain(source),
+        bytes: 0,
+        hash: Sha256::new(),
+    })));
+    let raw = BufReader::with_capacity(BUFFER, source.clone());
     let bounded = |inner: Box<dyn Read>| -> Box<dyn BufRead> {
         let bounded = Bounded {
             inner,
             out: 0,
-            passed: Rc::clone(&passed),
+            source: source.clone(),
         };
         Box::new(BufReader::with_capacity(BUFFER, bounded))
     };
@@ -273,24 +266,22 @@ pub(crate) fn read(mut source: Box<dyn Read>) -> io::Result<Opened> {
     Ok(Opened {
         content,
         compression,
-        passed,
+        source,
     })
 }
 
 impl Opened {
-    /// What the file was, as far as it was read.
-    pub(crate) fn whole(self) -> Whole {
-        Whole {
-            bytes: self.passed.bytes.get(),
-            sha256: self
-                .passed
-                .hash
-                .take()
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        }
+    /// What the file is, to its very end: also what stands behind where its content broke off.
+    ///
+    /// # Errors
+    /// Where the rest cannot be read.
+    pub(crate) fn whole(mut self) -> io::Result<Whole> {
+        io::copy(&mut self.source, &mut io::sink())?;
+        let source = self.source.0.borrow();
+        Ok(Whole {
+            bytes: source.bytes,
+            sha256: hex::encode(source.hash.clone().finalize()),
+        })
     }
 }
 
@@ -352,10 +343,10 @@ mod tests {
 
     #[test]
     fn the_hash_is_of_the_files_own_bytes() {
-        let bytes = gzip(b"abc");
+        let bytes = [gzip(b"abc"), b"behind the end".to_vec()].concat();
         let mut opened = opened(&bytes);
-        opened.content.read_to_end(&mut Vec::new()).unwrap();
-        let whole = opened.whole();
+        let _ = opened.content.read_to_end(&mut Vec::new());
+        let whole = opened.whole().unwrap();
         assert_eq!(whole.bytes, bytes.len() as u64);
         let expected = countersign_domain::Digest::of(&bytes);
         assert!(expected.to_string().ends_with(&whole.sha256));
@@ -367,6 +358,7 @@ mod tests {
         let mut opened = opened(&bomb);
         let error = std::io::copy(&mut opened.content, &mut std::io::sink()).unwrap_err();
         assert!(error.to_string().contains("expands"), "{error}");
+        assert_eq!(opened.whole().unwrap().bytes, bomb.len() as u64);
     }
 
     #[test]

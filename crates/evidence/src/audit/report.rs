@@ -34,8 +34,6 @@ pub struct Question {
     pub skew_seconds: i64,
     /// The zone in which local times were read, by name.
     pub zone: String,
-    /// The system that logs without one are of.
-    pub host: String,
 }
 
 /// In which of three groups an estate is.
@@ -330,10 +328,8 @@ fn elsewhere(action: &Action, question: &Question) -> bool {
 fn found(action: Action, judged: Judged, records: Records<'_>) -> ActionFound {
     let change: Option<&Change> = judged.change.and_then(|at| records.changes.get(at));
     let decision: Option<&Decision> = judged.decision.and_then(|at| records.decisions.get(at));
-    let key = action.key.to_string();
-    let hex = key.rsplit(':').next().unwrap_or_default();
     ActionFound {
-        id: hex.chars().take(12).collect(),
+        id: action.key.short(),
         by: judged.by,
         verdict: (judged.by == By::Automation).then_some(judged.verdict),
         // Nobody is judged for what they did themselves.

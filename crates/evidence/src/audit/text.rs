@@ -5,6 +5,7 @@ use super::model::{Exclusion, Nature};
 use super::moment::Moment;
 use super::reason::{Reason, Verdict};
 use super::report::{ActionFound, Group, Report};
+use crate::why::page::wrapped;
 use countersign_domain::text::shown;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -139,26 +140,14 @@ impl Page {
         self.wrapped(&format!("  {mark} "), &rest, text);
     }
 
-    /// Words, in lines of the page's width.
     fn wrapped(&mut self, first: &str, rest: &str, text: &str) {
-        let mut line = first.to_owned();
-        let mut filled = false;
-        for word in text.split(' ') {
-            let length = line.chars().count() + word.chars().count() + 1;
-            if filled && length > self.width {
-                self.text.push_str(line.trim_end());
-                self.text.push('\n');
-                line = rest.to_owned();
-                filled = false;
-            }
-            if filled {
-                line.push(' ');
-            }
-            line.push_str(word);
-            filled = true;
+        let mut lead = first;
+        for line in wrapped(text, self.width.saturating_sub(rest.chars().count())) {
+            let line = format!("{lead}{line}");
+            self.text.push_str(line.trim_end());
+            self.text.push('\n');
+            lead = rest;
         }
-        self.text.push_str(line.trim_end());
-        self.text.push('\n');
     }
 }
 

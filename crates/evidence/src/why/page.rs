@@ -57,7 +57,7 @@ impl Page {
 }
 
 /// Cuts at spaces; a word that is longer than a line is cut where the line ends.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     let mut used = 0;

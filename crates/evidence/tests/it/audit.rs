@@ -68,7 +68,6 @@ fn question() -> Question {
         environment: None,
         skew_seconds: 0,
         zone: "UTC".into(),
-        host: "web-1".into(),
     }
 }
 
