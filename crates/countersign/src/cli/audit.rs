@@ -1,6 +1,7 @@
 //! `countersign audit`: the 30-day question over logs that exist already. No server, no set-up, no
 //! network; reads files and prints. Judges nothing itself: see `evidence::audit`.
 
+use super::audit_report::{self, Reports};
 use super::render::width;
 use super::{Context, Exit, Failure};
 use crate::ambient;
@@ -25,7 +26,7 @@ const OWN: [(&str, &str); 3] = [
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Exit codes: 0 nothing ungoverned; 1 ungoverned actions were found; 2 it could not be judged: nothing of a known format was read, or usage was wrong."
+    after_help = "Exit codes: 0 nothing ungoverned; 1 ungoverned actions were found; 2 it could not be judged: nothing of a known format was read, usage was wrong, or a report could not be written."
 )]
 pub struct AuditArguments {
     #[command(subcommand)]
@@ -63,6 +64,8 @@ pub struct AuditArguments {
     /// Tell of one action, by the beginning of its id
     #[arg(long, value_name = "ID")]
     explain: Option<String>,
+    #[command(flatten)]
+    reports: Reports,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -77,8 +80,16 @@ pub(super) fn run(context: &Context, arguments: &AuditArguments) -> Result<ExitC
         context.answer(&formats, |formats| of_formats(formats))?;
         return Ok(ExitCode::SUCCESS);
     }
+    // What cannot be written is better known before the long read.
+    arguments.reports.check(context.json)?;
     let report = report(arguments)?;
+    let provenance = audit_report::provenance(
+        arguments.sample.map(|size| (size, arguments.seed)),
+        ambient::now(),
+    );
+    arguments.reports.write(&report, &provenance)?;
     match (&arguments.explain, arguments.sample) {
+        _ if arguments.reports.stdout(&report, &provenance)? => {}
         (Some(id), _) => {
             let found = one(&report, id)?;
             context.answer(found, |found| audit::explain(&report, found, width()))?;

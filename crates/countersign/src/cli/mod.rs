@@ -4,6 +4,7 @@
 mod agent;
 mod alarm;
 mod audit;
+mod audit_report;
 mod backup;
 mod calendar;
 mod change;

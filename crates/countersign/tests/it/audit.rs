@@ -102,3 +102,57 @@ fn wrong_usage_says_what_to_do() {
     let formats = countersign(Path::new("/nonexistent"), &["audit", "formats"]).done();
     assert!(formats.stdout.contains("apt-history"), "{}", formats.stdout);
 }
+
+#[test]
+fn reports_are_written_beside_the_summary_whole_or_not_at_all() {
+    let logs = Logs::with(HISTORY);
+    let out = logs.0.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let (csv, json) = (out.join("report.csv"), out.join("Report.JSON"));
+    fs::write(&csv, "from before").unwrap();
+    let reports = [
+        "--report",
+        csv.to_str().unwrap(),
+        "--report",
+        json.to_str().unwrap(),
+    ];
+    let run = logs.audit(&reports);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert!(run.stdout.contains("VERDICT: NO RECORDS"), "{}", run.stdout);
+    assert!(run.stderr.contains("written: "), "{}", run.stderr);
+    assert!(fs::read_to_string(&csv).unwrap().starts_with("change_id,"));
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    assert_eq!(report["counts"]["ungoverned"], 1);
+    // Nothing else is left in the folder.
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 2);
+    // stdout is the data alone.
+    let run = logs.audit(&["--format", "csv"]);
+    assert_eq!(run.code, 1);
+    assert_eq!(run.stdout, fs::read_to_string(&csv).unwrap());
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_refused_before_anything_is_read() {
+    // A folder that is not there: had it been looked for, the message would be of it.
+    let nowhere = ["audit", "/nonexistent/logs"];
+    let taken = tempfile::tempdir().unwrap();
+    let folder = taken.path().join("report.csv");
+    fs::create_dir(&folder).unwrap();
+    for (arguments, says) in [
+        (&["--report", "report.pdf"][..], ".csv"),
+        (&["--report", ".csv"], ".json"),
+        (
+            &["--report", "/nonexistent/report.csv"],
+            "cannot be written",
+        ),
+        (&["--report", folder.to_str().unwrap()], "directory"),
+        (&["--report", "a.csv", "--report", "a.csv"], "given twice"),
+        (&["--format", "pdf"], "csv"),
+        (&["--format", "csv", "--json"], "two forms"),
+    ] {
+        let run = countersign(Path::new("/nonexistent"), &[&nowhere, arguments].concat());
+        assert_eq!(run.code, 2, "{arguments:?}: {}", run.stderr);
+        assert!(run.stderr.contains(says), "{arguments:?}: {}", run.stderr);
+        assert_eq!(run.stdout, "");
+    }
+}

@@ -10,6 +10,7 @@ mod input;
 mod judge;
 mod model;
 mod moment;
+mod output;
 mod people;
 mod reader;
 mod reason;
@@ -25,11 +26,13 @@ pub use model::{
     Place, Plan, Reference,
 };
 pub use moment::{Moment, Order};
+pub use output::{Form, OutputError, Provenance};
 pub use people::{Known, PEOPLE_BYTES_MAX, People, PeopleError};
 pub use reader::{About, Context, ZoneError, formats};
 pub use reason::{Reason, Verdict};
 pub use report::{
-    ActionFound, Counts, Coverage, Estate, Excluded, FORM, Group, Missing, Question, Report,
+    ActionFound, ChangeFound, Counts, Coverage, Estate, Excluded, FORM, Group, Missing, Question,
+    Report,
 };
 pub use text::{explain, render};
 

@@ -4,7 +4,8 @@
 use super::collect::{Collected, FileRead, Unreadable};
 use super::input::Skipped;
 use super::judge::{By, Judged, Link, Records, judge};
-use super::model::{Action, Change, Decision, Exclusion, Format};
+use super::model::{Action, Actor, Change, ChangeKind, Decision, Exclusion, Format, Place, Plan};
+use super::moment::Moment;
 use super::people::{Known, People};
 use super::reason::{Reason, Verdict};
 use countersign_domain::{Digest, Timestamp};
@@ -134,9 +135,9 @@ pub struct ActionFound {
     pub verdict: Option<Verdict>,
     /// What keeps it from being clean.
     pub reasons: BTreeSet<Reason>,
-    /// The change record that it rests on, by its number.
+    /// The change record that it rests on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub change: Option<String>,
+    pub change: Option<ChangeFound>,
     /// How it was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<Link>,
@@ -145,7 +146,30 @@ pub struct ActionFound {
     pub approver: Option<String>,
     /// When.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub approved_at: Option<super::moment::Moment>,
+    pub approved_at: Option<Moment>,
+    /// Where the approval stands.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approval_places: Vec<Place>,
+}
+
+/// A change record, as far as an action rests on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChangeFound {
+    /// How people call it.
+    pub number: String,
+    /// Whose.
+    pub format: Format,
+    /// What kind it is.
+    pub kind: ChangeKind,
+    /// Who asked for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub requesters: Vec<String>,
+    /// How it is tested.
+    pub test: Plan,
+    /// How it is undone.
+    pub rollback: Plan,
+    /// Where it stands.
+    pub places: Vec<Place>,
 }
 
 /// The whole report.
@@ -337,16 +361,36 @@ fn found(action: Action, judged: Judged, records: Records<'_>) -> ActionFound {
             By::Automation => judged.reasons,
             By::NamedHuman | By::CannotTell => BTreeSet::new(),
         },
-        change: change.map(|change| change.number.clone()),
+        change: change.map(|change| change_found(change, records.people)),
         link: judged.link,
-        approver: decision.map(
-            |decision| match records.people.look_up(&decision.approver) {
-                Known::Person(name) => name.to_owned(),
-                _ => decision.approver.name.clone(),
-            },
-        ),
+        approver: decision.map(|decision| name(&decision.approver, records.people)),
         approved_at: decision.and_then(|decision| decision.decided),
+        approval_places: decision.map_or_else(Vec::new, |decision| decision.places.clone()),
         action,
+    }
+}
+
+fn change_found(change: &Change, people: &People) -> ChangeFound {
+    ChangeFound {
+        number: change.number.clone(),
+        format: change.format,
+        kind: change.kind,
+        requesters: change
+            .requesters
+            .iter()
+            .map(|requester| name(requester, people))
+            .collect(),
+        test: change.test,
+        rollback: change.rollback,
+        places: change.places.clone(),
+    }
+}
+
+/// By the registry's name where it knows them, else as the log has it.
+fn name(actor: &Actor, people: &People) -> String {
+    match people.look_up(actor) {
+        Known::Person(name) => name.to_owned(),
+        _ => actor.name.clone(),
     }
 }
 

@@ -89,7 +89,7 @@ pub fn explain(report: &Report, found: &ActionFound, width: usize) -> String {
     field("system", shown(&action.system, 100));
     field("by", who(found));
     if let Some(change) = &found.change {
-        field("record", shown(change, 100));
+        field("record", shown(&change.number, 100));
     }
     if let Some(approver) = &found.approver {
         let at = found

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-const HISTORY: &str = "\
+pub(crate) const HISTORY: &str = "\
 Start-Date: 2026-11-02  06:10:00
 Commandline: /usr/bin/unattended-upgrade
 Upgrade: openssl:amd64 (3.0.1, 3.0.2), libssl3:amd64 (3.0.1, 3.0.2)
@@ -78,7 +78,7 @@ fn audited_in(zone: &str, folder: &Path) -> Report {
     audit(found, &context, &people, &question(), |_| {})
 }
 
-fn audited(files: &[(&str, &[u8])]) -> Report {
+pub(crate) fn audited(files: &[(&str, &[u8])]) -> Report {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
         std::fs::write(folder.path().join(name), bytes).unwrap();
@@ -305,14 +305,14 @@ print(len(stanzas))";
     let _: Timestamp = report.since;
 }
 
-const CLOUDTRAIL: &str = r#"{"Records":[
+pub(crate) const CLOUDTRAIL: &str = r#"{"Records":[
 {"eventVersion":"1.08","eventID":"e-1","eventTime":"2026-11-05T02:00:00Z","eventSource":"ssm.amazonaws.com","eventName":"SendCommand","awsRegion":"eu-central-1","recipientAccountId":"123456789012","readOnly":false,"userIdentity":{"type":"AWSService","invokedBy":"events.amazonaws.com"},"requestParameters":{"documentName":"AWS-RunPatchBaseline","instanceIds":["i-0a1b2c3d4e5f60718"],"comment":"CHG0031337"},"responseElements":{"command":{"commandId":"c-1"}}},
 {"eventVersion":"1.08","eventID":"e-2","eventTime":"2026-11-05T02:05:00Z","eventSource":"ssm.amazonaws.com","eventName":"SendCommand","awsRegion":"eu-central-1","recipientAccountId":"123456789012","readOnly":false,"userIdentity":{"type":"AWSService","invokedBy":"events.amazonaws.com"},"requestParameters":{"documentName":"AWS-RunPatchBaseline","instanceIds":["i-0ffffffffffffffff"],"comment":"CHG0031337"},"responseElements":{"command":{"commandId":"c-2"}}},
 {"eventVersion":"1.08","eventID":"e-3","eventTime":"2026-11-05T02:06:00Z","eventSource":"ssm.amazonaws.com","eventName":"ListCommands","awsRegion":"eu-central-1","recipientAccountId":"123456789012","readOnly":true,"userIdentity":{"type":"IAMUser","userName":"ada"}}
 ]}"#;
 
 /// The change is asked for by a bot, and names one of the two instances.
-fn servicenow(approver: &str, approved: &str) -> String {
+pub(crate) fn servicenow(approver: &str, approved: &str) -> String {
     let pair = |value: &str| format!(r#"{{"display_value":"{value}","value":"{value}"}}"#);
     let change: Vec<String> = [
         ("sys_id", "a1"),

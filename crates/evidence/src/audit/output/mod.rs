@@ -1,0 +1,116 @@
+//! The report in the forms that others take: each a pure function of the report and of how it came
+//! about. Judges nothing, opens no file, asks no clock.
+
+mod columns;
+mod csv;
+
+use super::report::Report;
+use countersign_domain::Timestamp;
+use std::io::Write;
+
+/// A form that a report is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The whole report, as it is.
+    Json,
+    /// One row an action, with the columns that auditors ask for.
+    Csv,
+}
+
+/// How a report came about: what it takes to make it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    /// When it was made.
+    pub made: Timestamp,
+    /// The version of the program.
+    pub version: String,
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// The sample that was drawn with it: its size and its seed.
+    pub sample: Option<(usize, u64)>,
+}
+
+/// Why a report could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// What it is written to failed.
+    #[error(transparent)]
+    Write(#[from] std::io::Error),
+    /// It has no CSV.
+    #[error(transparent)]
+    Csv(#[from] ::csv::Error),
+    /// It has no JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+impl Form {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Json, Self::Csv];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// How the names of its files end.
+    #[must_use]
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Json => ".json",
+            Self::Csv => ".csv",
+        }
+    }
+
+    /// The form that a file's name asks for: by the longest ending that fits.
+    #[must_use]
+    pub fn of_file(name: &str) -> Option<Self> {
+        let name = name.to_ascii_lowercase();
+        Self::ALL
+            .into_iter()
+            // A name that is an ending and nothing else is a hidden file without one.
+            .filter(|form| name.ends_with(form.extension()) && name.len() > form.extension().len())
+            .max_by_key(|form| form.extension().len())
+    }
+
+    /// Writes `report` in this form.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn write(
+        self,
+        report: &Report,
+        provenance: &Provenance,
+        mut out: impl Write,
+    ) -> Result<(), OutputError> {
+        match self {
+            Self::Json => {
+                serde_json::to_writer_pretty(&mut out, report)?;
+                writeln!(out)?;
+            }
+            Self::Csv => csv::write(report, provenance, &mut out)?,
+        }
+        out.flush()?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Form;
+
+    #[test]
+    fn a_files_name_tells_its_form() {
+        for form in Form::ALL {
+            let name = format!("out/Report{}", form.extension());
+            assert_eq!(Form::of_file(&name), Some(form), "{name}");
+        }
+        for name in ["report", "report.pdf", "csv", ".csv", "report.csv.gz", ""] {
+            assert_eq!(Form::of_file(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The forms that a report is written in, over one small estate that has every verdict.
+
+use crate::audit::{CLOUDTRAIL, HISTORY, audited, servicenow};
+use countersign_evidence::audit::{By, Form, Provenance, Report, Verdict};
+
+/// A clean action, a partial one, ungoverned ones, a human's own, and one of nobody who can be told.
+pub(crate) fn estate() -> Report {
+    let approved = servicenow("ada", "2026-11-04 15:00:00");
+    audited(&[
+        ("history.log", HISTORY.as_bytes()),
+        ("trail.json", CLOUDTRAIL.as_bytes()),
+        ("changes.json", approved.as_bytes()),
+    ])
+}
+
+pub(crate) fn provenance() -> Provenance {
+    Provenance {
+        made: "2026-12-01T08:00:00Z".parse().unwrap(),
+        version: "0.1.0".into(),
+        command: vec!["countersign".into(), "audit".into(), "logs/".into()],
+        sample: None,
+    }
+}
+
+pub(crate) fn written(form: Form, report: &Report, provenance: &Provenance) -> String {
+    let mut out = Vec::new();
+    form.write(report, provenance, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// The rows of a CSV, each cell under the name of its column.
+fn rows(text: &str) -> Vec<std::collections::HashMap<String, String>> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    reader.deserialize().map(Result::unwrap).collect()
+}
+
+#[test]
+fn csv_has_an_auditors_columns_for_the_whole_population() {
+    let report = estate();
+    let text = written(Form::Csv, &report, &provenance());
+    assert!(
+        text.starts_with(
+            "change_id,system,environment,description,type,requester,implementer,approvers,\
+             approved_at,started_at,ended_at,test_ref,rollback_ref,authorization_id,policy_version,\
+             classification,evidence_sha256,verdict,reasons,"
+        ),
+        "{text}"
+    );
+    let rows = rows(&text);
+    assert_eq!(rows.len(), report.actions.len());
+    let of = |verdict: &str| rows.iter().find(|row| row["verdict"] == verdict).unwrap();
+    let clean = of("clean");
+    for (column, value) in [
+        ("change_id", "CHG0031337"),
+        ("system", "i-0a1b2c3d4e5f60718"),
+        ("type", "normal"),
+        ("requester", "Patch Bot"),
+        ("approvers", "Ada Stone"),
+        ("approved_at", "2026-11-04T15:00:00Z"),
+        ("started_at", "2026-11-05T02:00:00Z"),
+        ("test_ref", "given"),
+        ("rollback_ref", "given"),
+        ("classification", "automation"),
+        ("reasons", ""),
+        ("link", "change number CHG0031337"),
+        ("sampled", ""),
+    ] {
+        assert_eq!(clean[column], value, "{column}");
+    }
+    let trail = (report.files.iter()).find(|file| file.path.ends_with("trail.json"));
+    assert!(clean["evidence_sha256"].contains(&trail.unwrap().sha256));
+    // The action, its record and its approval: each with its place.
+    assert_eq!(clean["evidence"].matches("byte ").count(), 3, "{clean:?}");
+    assert_eq!(of("partial")["reasons"], "target-not-named");
+    let human = of("not judged");
+    assert_eq!(human["classification"], "named human");
+    assert_eq!(human["authorization_id"], "csa_01JD8Z");
+}
+
+#[test]
+fn a_cell_that_a_spreadsheet_would_run_is_text() {
+    let mut report = estate();
+    report.actions[0].action.summary = "=cmd|' /C calc'!A0".into();
+    report.actions[1].action.system = "\t=1+1".into();
+    report.actions[2].action.actor.name = "two\nlines, \"quoted\"\u{202e}".into();
+    let text = written(Form::Csv, &report, &provenance());
+    let rows = rows(&text);
+    assert!(rows[0]["description"].starts_with("'=cmd|"), "{text}");
+    // What cannot be seen is shown: nothing of it begins a formula any more.
+    assert_eq!(rows[1]["system"], "\\u{9}=1+1");
+    assert_eq!(
+        rows[2]["implementer"],
+        "two\\u{a}lines, \"quoted\"\\u{202e}"
+    );
+    let begins = |cell: &String| cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    assert!(!rows.iter().flat_map(|row| row.values()).any(begins));
+}
+
+#[test]
+fn a_sample_is_marked_in_the_population() {
+    let report = estate();
+    let sampled = Provenance {
+        sample: Some((2, 7)),
+        ..provenance()
+    };
+    let rows = rows(&written(Form::Csv, &report, &sampled));
+    let mut marked: Vec<_> = (rows.iter().filter(|row| row["sampled"] == "yes"))
+        .map(|row| row["action_id"].clone())
+        .collect();
+    let mut drawn: Vec<_> = report.sample(2, 7).iter().map(|f| f.id.clone()).collect();
+    marked.sort();
+    drawn.sort();
+    assert_eq!(marked, drawn);
+    assert_eq!(marked.len(), 2);
+}
+
+#[test]
+fn the_estate_of_these_tests_has_every_verdict() {
+    let report = estate();
+    for verdict in [Verdict::Clean, Verdict::Partial, Verdict::Ungoverned] {
+        assert!(report.autonomous().any(|f| f.verdict == Some(verdict)));
+    }
+    for by in [By::NamedHuman, By::CannotTell] {
+        assert!(report.actions.iter().any(|found| found.by == by));
+    }
+}
