@@ -55,6 +55,9 @@ pub struct AuditArguments {
     /// By how many seconds clocks may differ
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u16).range(0..=3600))]
     skew: u16,
+    /// On how many threads to read [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=128))]
+    threads: Option<u8>,
     /// Draw so many autonomous actions for an auditor to look at
     #[arg(long, value_name = "N", conflicts_with = "explain")]
     sample: Option<usize>,
@@ -153,10 +156,21 @@ fn report(arguments: &AuditArguments) -> Result<Report, Failure> {
     let found: Found = audit::find(&paths)
         .map_err(|skipped| usage(format!("`{}`: {}", skipped.path.display(), skipped.why)))?;
     let bar = bar(found.files.len());
-    let report = audit::audit(found, &reading, &people, &question, |progress: Progress| {
-        bar.set_position(progress.files as u64);
-        bar.set_message(HumanBytes(progress.bytes).to_string());
-    });
+    let threads = match arguments.threads {
+        Some(threads) => threads.into(),
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let report = audit::audit(
+        found,
+        &reading,
+        &people,
+        &question,
+        threads,
+        |progress: Progress| {
+            bar.set_position(progress.files as u64);
+            bar.set_message(HumanBytes(progress.bytes).to_string());
+        },
+    );
     bar.finish_and_clear();
     Ok(report)
 }

@@ -1,29 +1,25 @@
-//! Reads all files, and keeps what they come to: each action once, however often it is read; each
-//! record with what its exports agree on; and of everything else how much there was, by day.
+//! Keeps what files come to: each action once, however often it is read; each record with what its
+//! exports agree on; and of everything else how much there was, by day. Kept in parts that come to
+//! the same however the records were shared out among them.
 
 use super::confirm::Transitions;
-use super::frames::{Frame, Frames, RECORD_BYTES_MAX};
-use super::input::{self, Compression};
+use super::input::Compression;
 use super::model::{
     Action, Actor, Change, Decision, Exclusion, FileNumber, Format, Nature, Place, Row,
 };
 use super::moment::Moment;
-use super::reader::lines::LineReader;
-use super::reader::{Context, JsonReader, Record, Taken, servicenow};
-use super::tables::{Table, is_table};
+use super::reader::Context;
 use countersign_domain::Digest;
 use serde::Serialize;
-use std::collections::BTreeMap;
-use std::io::{self, BufRead};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
 
-/// The longest line that is looked at, in bytes.
-const LINE_BYTES_MAX: usize = 1024 * 1024;
 /// Unreadable records that are named; more are counted.
 const NAMED_MAX: usize = 100;
 
 /// A record that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Unreadable {
     /// Where it stands.
     pub place: Place,
@@ -54,6 +50,20 @@ pub struct FileRead {
 }
 
 impl FileRead {
+    /// One of which nothing was read yet.
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            bytes: 0,
+            sha256: String::new(),
+            compression: Compression::None,
+            rows: BTreeMap::new(),
+            unreadable: 0,
+            unrecognised: 0,
+            broken: None,
+        }
+    }
+
     /// True where nothing in it was of a known format.
     #[must_use]
     pub fn is_unrecognised(&self) -> bool {
@@ -91,321 +101,128 @@ pub struct Progress {
     pub files_all: usize,
     /// Bytes that were read, expanded.
     pub bytes: u64,
+    /// How long all threads together hashed the files that were read to their ends.
+    pub hashing: Duration,
 }
 
-/// Reads files.
-pub(crate) struct Collector<'a> {
-    context: &'a Context,
-    readers: &'a [&'a dyn JsonReader],
+/// What was counted of a file.
+#[derive(Debug, Default)]
+struct Tally {
+    rows: BTreeMap<Format, u64>,
+    unreadable: u64,
+    unrecognised: u64,
+}
+
+/// What some of the records come to.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
     actions: BTreeMap<Digest, Action>,
     changes: BTreeMap<String, Change>,
     decisions: Vec<Decision>,
-    transitions: Transitions,
-    out: Collected,
-    /// The reader that took the last record: the next is most often of the same format.
-    last: usize,
-    rows: Vec<Row>,
+    /// What dpkg did.
+    pub(crate) transitions: Transitions,
+    excluded: BTreeMap<(Format, Exclusion), u64>,
+    /// Rows by format and by days since 1970.
+    days: BTreeMap<(Format, i64), u64>,
+    tallies: BTreeMap<FileNumber, Tally>,
+    /// The first of them.
+    unreadable: BTreeSet<Unreadable>,
 }
 
-impl<'a> Collector<'a> {
-    pub(crate) fn new(context: &'a Context, readers: &'a [&'a dyn JsonReader]) -> Self {
-        Self {
-            context,
-            readers,
-            actions: BTreeMap::new(),
-            changes: BTreeMap::new(),
-            decisions: Vec::new(),
-            transitions: Transitions::default(),
-            out: Collected::default(),
-            last: 0,
-            rows: Vec::new(),
-        }
-    }
-
-    /// Reads a file. What cannot be read of it is told in its entry.
-    pub(crate) fn file(&mut self, path: &Path, progress: &mut dyn FnMut(u64)) {
-        let number = FileNumber(u32::try_from(self.out.files.len()).unwrap_or(u32::MAX));
-        let mut file = FileRead {
-            path: path.to_owned(),
-            bytes: 0,
-            sha256: String::new(),
-            compression: Compression::None,
-            rows: BTreeMap::new(),
-            unreadable: 0,
-            unrecognised: 0,
-            broken: None,
-        };
-        match input::open(path) {
-            Ok(mut opened) => {
-                file.compression = opened.compression;
-                if let Err(error) = self.content(&mut opened.content, number, &mut file, progress) {
-                    file.broken = Some(error.to_string());
-                }
-                match opened.whole() {
-                    Ok(whole) => {
-                        file.bytes = whole.bytes;
-                        file.sha256 = whole.sha256;
-                    }
-                    Err(error) => file.broken = Some(error.to_string()),
-                }
-            }
-            Err(error) => file.broken = Some(error.to_string()),
-        }
-        self.out.files.push(file);
-    }
-
-    fn content(
-        &mut self,
-        content: &mut dyn BufRead,
-        number: FileNumber,
-        file: &mut FileRead,
-        progress: &mut dyn FnMut(u64),
-    ) -> io::Result<()> {
-        let mut offset = 0;
-        if content.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
-            content.consume(3);
-            offset = 3;
-        }
-        let first = content
-            .fill_buf()?
-            .iter()
-            .find(|byte| !byte.is_ascii_whitespace())
-            .copied();
-        if matches!(first, Some(b'{' | b'[')) {
-            return self.json(content, offset, number, file, progress);
-        }
-        if is_table(content.fill_buf()?) {
-            return self.table(content, offset, number, file, progress);
-        }
-        self.lines(content, offset, number, file, progress)
-    }
-
-    fn lines(
-        &mut self,
-        content: &mut dyn BufRead,
-        mut offset: u64,
-        number: FileNumber,
-        file: &mut FileRead,
-        progress: &mut dyn FnMut(u64),
-    ) -> io::Result<()> {
-        let mut reader = LineReader::default();
-        let mut line = Vec::new();
-        let mut count = 0;
-        loop {
-            line.clear();
-            let length = bounded_line(content, &mut line)?;
-            if length == 0 {
-                break;
-            }
-            count += 1;
-            progress(length);
-            let place = Place {
-                file: number,
-                offset,
-                line: Some(count),
-            };
-            offset += length;
-            if length > LINE_BYTES_MAX as u64 {
-                self.unreadable(file, place, "a line of more than a megabyte");
-                continue;
-            }
-            while line
-                .last()
-                .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
-            {
-                line.pop();
-            }
-            if line.first() == Some(&b'{') {
-                self.record(
-                    Record {
-                        bytes: &line,
-                        place,
-                    },
-                    file,
-                );
-                continue;
-            }
-            let Ok(text) = std::str::from_utf8(&line) else {
-                self.unreadable(file, place, "not UTF-8");
-                continue;
-            };
-            let (format, taken) = reader.line(
-                text,
-                place,
-                self.context,
-                &mut self.rows,
-                &mut self.transitions.all,
-            );
-            self.keep(Format::AptHistory);
-            match (format, taken) {
-                (Some(format), Taken::Read(at)) => {
-                    if let (Format::Dpkg, Some(at)) = (format, &at) {
-                        self.transitions.cover(at);
-                    }
-                    self.count(file, format, at.as_ref());
-                }
-                (_, Taken::Unreadable(why)) => self.unreadable(file, place, why),
-                (None, Taken::Read(_)) => {}
-                (_, Taken::NotMine) => file.unrecognised += 1,
-            }
-        }
-        reader.end(self.context, &mut self.rows);
-        self.keep(Format::AptHistory);
-        Ok(())
-    }
-
-    fn json(
-        &mut self,
-        content: &mut dyn BufRead,
-        offset: u64,
-        number: FileNumber,
-        file: &mut FileRead,
-        progress: &mut dyn FnMut(u64),
-    ) -> io::Result<()> {
-        let mut frames = Frames::new(content, RECORD_BYTES_MAX);
-        let mut told = 0;
-        while let Some(frame) = frames.next()? {
-            let at = match frame {
-                Frame::Object {
-                    bytes,
-                    offset: at,
-                    line,
-                } => {
-                    let place = Place {
-                        file: number,
-                        offset: offset + at,
-                        line: Some(line),
-                    };
-                    self.record(Record { bytes, place }, file);
-                    at + bytes.len() as u64
-                }
-                Frame::Broken {
-                    offset: at,
-                    line,
-                    why,
-                } => {
-                    let place = Place {
-                        file: number,
-                        offset: offset + at,
-                        line: Some(line),
-                    };
-                    self.unreadable(file, place, why);
-                    at
-                }
-            };
-            if at > told {
-                progress(at - told);
-                told = at;
-            }
-        }
-        Ok(())
-    }
-
-    fn table(
-        &mut self,
-        content: &mut dyn BufRead,
-        offset: u64,
-        number: FileNumber,
-        file: &mut FileRead,
-        progress: &mut dyn FnMut(u64),
-    ) -> io::Result<()> {
-        let mut table = Table::new(content)?;
-        let mut told = 0;
-        while let Some(row) = table.next()? {
-            let place = Place {
-                file: number,
-                offset: offset + row.offset,
-                line: Some(row.line),
-            };
-            progress(row.offset.saturating_sub(told));
-            told = row.offset;
-            let Some(cells) = row.cells else {
-                self.unreadable(file, place, "not UTF-8");
-                continue;
-            };
-            let taken = servicenow::from_csv_row(&cells, place, self.context, &mut self.rows);
-            self.keep(Format::ServiceNow);
-            match taken {
-                Taken::NotMine => file.unrecognised += 1,
-                Taken::Unreadable(why) => self.unreadable(file, place, why),
-                Taken::Read(at) => self.count(file, Format::ServiceNow, at.as_ref()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Hands a JSON record to the reader that knows it.
-    fn record(&mut self, record: Record<'_>, file: &mut FileRead) {
-        let count = self.readers.len();
-        for turn in 0..count {
-            let at = (self.last + turn) % count;
-            let Some(reader) = self.readers.get(at) else {
-                continue;
-            };
-            match reader.take(record, self.context, &mut self.rows) {
-                Taken::NotMine => {}
-                Taken::Unreadable(why) => {
-                    self.rows.clear();
-                    return self.unreadable(file, record.place, why);
-                }
-                Taken::Read(time) => {
-                    self.last = at;
-                    let format = reader.format();
-                    self.keep(format);
-                    return self.count(file, format, time.as_ref());
-                }
-            }
-        }
-        file.unrecognised += 1;
-    }
-
-    fn count(&mut self, file: &mut FileRead, format: Format, at: Option<&Moment>) {
-        *file.rows.entry(format).or_default() += 1;
+impl Part {
+    /// A row of this format was read, of this time.
+    pub(crate) fn count(&mut self, file: FileNumber, format: Format, at: Option<&Moment>) {
+        let tally = self.tallies.entry(file).or_default();
+        *tally.rows.entry(format).or_default() += 1;
         if let Some(at) = at {
-            let days = self.out.days.entry(format).or_default();
-            *days.entry(at.day()).or_default() += 1;
+            *self.days.entry((format, at.day())).or_default() += 1;
         }
     }
 
-    fn unreadable(&mut self, file: &mut FileRead, place: Place, why: &'static str) {
-        file.unreadable += 1;
-        if self.out.unreadable.len() < NAMED_MAX {
-            self.out.unreadable.push(Unreadable { place, why });
+    /// A record of no known format was read.
+    pub(crate) fn unrecognised(&mut self, file: FileNumber) {
+        self.tallies.entry(file).or_default().unrecognised += 1;
+    }
+
+    /// A record could not be read.
+    pub(crate) fn unreadable(&mut self, place: Place, why: &'static str) {
+        self.tallies.entry(place.file).or_default().unreadable += 1;
+        self.unreadable.insert(Unreadable { place, why });
+        if self.unreadable.len() > NAMED_MAX {
+            self.unreadable.pop_last();
         }
     }
 
     /// Keeps what a reader found.
-    fn keep(&mut self, format: Format) {
-        for row in self.rows.drain(..) {
+    pub(crate) fn keep(&mut self, format: Format, rows: &mut Vec<Row>) {
+        for row in rows.drain(..) {
             match row {
-                Row::Action(action) => match self.actions.get_mut(&action.key) {
-                    Some(known) => again(known, *action),
-                    None => {
-                        self.actions.insert(action.key, *action);
-                    }
-                },
-                Row::Change(change) => match self.changes.get_mut(&change.key) {
-                    Some(known) => merge(known, *change),
-                    None => {
-                        self.changes.insert(change.key.clone(), *change);
-                    }
-                },
+                Row::Action(action) => self.action(*action),
+                Row::Change(change) => self.change(*change),
                 Row::Decision(decision) => self.decisions.push(*decision),
                 Row::Excluded(exclusion) => {
-                    *self.out.excluded.entry((format, exclusion)).or_default() += 1;
+                    *self.excluded.entry((format, exclusion)).or_default() += 1;
                 }
             }
         }
     }
 
+    fn action(&mut self, action: Action) {
+        match self.actions.get_mut(&action.key) {
+            Some(known) => again(known, action),
+            None => {
+                self.actions.insert(action.key, action);
+            }
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        match self.changes.get_mut(&change.key) {
+            Some(known) => merge(known, change),
+            None => {
+                self.changes.insert(change.key.clone(), change);
+            }
+        }
+    }
+
+    /// What this part and another come to.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        for action in other.actions.into_values() {
+            self.action(action);
+        }
+        for change in other.changes.into_values() {
+            self.change(change);
+        }
+        self.decisions.extend(other.decisions);
+        self.transitions.and(other.transitions);
+        for (key, count) in other.excluded {
+            *self.excluded.entry(key).or_default() += count;
+        }
+        for (key, count) in other.days {
+            *self.days.entry(key).or_default() += count;
+        }
+        for (file, tally) in other.tallies {
+            let known = self.tallies.entry(file).or_default();
+            for (format, count) in tally.rows {
+                *known.rows.entry(format).or_default() += count;
+            }
+            known.unreadable += tally.unreadable;
+            known.unrecognised += tally.unrecognised;
+        }
+        self.unreadable.extend(other.unreadable);
+        while self.unreadable.len() > NAMED_MAX {
+            self.unreadable.pop_last();
+        }
+        self
+    }
+
     /// All of it, once every file was read.
-    pub(crate) fn finish(mut self) -> Collected {
+    pub(crate) fn finish(mut self, context: &Context, mut files: Vec<FileRead>) -> Collected {
         let mut actions: Vec<Action> = self.actions.into_values().collect();
-        let confirmed = self.transitions.confirm(&self.context.host, &mut actions);
-        self.out.unconfirmed = confirmed.unconfirmed;
+        let confirmed = self.transitions.confirm(&context.host, &mut actions);
         if confirmed.phantoms > 0 {
             let phantoms = (Format::AptHistory, Exclusion::DryRun);
-            *self.out.excluded.entry(phantoms).or_default() += confirmed.phantoms;
+            *self.excluded.entry(phantoms).or_default() += confirmed.phantoms;
         }
         for action in &mut actions {
             action.places.sort();
@@ -421,11 +238,31 @@ impl<'a> Collector<'a> {
             }
             same
         });
+        for decision in &mut self.decisions {
+            decision.places.sort();
+        }
+        for (number, tally) in self.tallies {
+            if let Some(file) = files.get_mut(number.0 as usize) {
+                file.rows = tally.rows;
+                file.unreadable = tally.unreadable;
+                file.unrecognised = tally.unrecognised;
+            }
+        }
+        let mut days: BTreeMap<Format, BTreeMap<String, u64>> = BTreeMap::new();
+        for ((format, day), count) in self.days {
+            days.entry(format)
+                .or_default()
+                .insert(Moment::day_name(day), count);
+        }
         Collected {
             actions,
             changes: self.changes.into_values().collect(),
             decisions: self.decisions,
-            ..self.out
+            excluded: self.excluded,
+            days,
+            files,
+            unreadable: self.unreadable.into_iter().collect(),
+            unconfirmed: confirmed.unconfirmed,
         }
     }
 }
@@ -442,7 +279,11 @@ fn identity(decision: &Decision) -> impl Ord + '_ {
 }
 
 /// Brings two readings of one action together: one export may tell who it was where another cannot.
-fn again(known: &mut Action, other: Action) {
+fn again(known: &mut Action, mut other: Action) {
+    let told = (&other.ended, &other.summary, &other.items);
+    if told < (&known.ended, &known.summary, &known.items) {
+        std::mem::swap(known, &mut other);
+    }
     known.places.extend(&other.places);
     let unclear = |actor: &Actor| (actor.nature == Nature::Unclear, actor.clone());
     if unclear(&other.actor) < unclear(&known.actor) {
@@ -483,25 +324,4 @@ fn merge(known: &mut Change, other: Change) {
     known.withdrawn &= known.head.is_none();
     known.test = known.test.min(other.test);
     known.rollback = known.rollback.min(other.rollback);
-}
-
-/// Reads a line with its end. Of a line that is too long, its length counts and its bytes are gone.
-fn bounded_line(content: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
-    let mut length = 0;
-    loop {
-        let buffer = content.fill_buf()?;
-        if buffer.is_empty() {
-            return Ok(length);
-        }
-        let end = buffer.iter().position(|byte| *byte == b'\n');
-        let taken = end.map_or(buffer.len(), |end| end + 1);
-        if line.len() + taken <= LINE_BYTES_MAX {
-            line.extend_from_slice(buffer.get(..taken).unwrap_or_default());
-        }
-        content.consume(taken);
-        length += taken as u64;
-        if end.is_some() {
-            return Ok(length);
-        }
-    }
 }

@@ -39,6 +39,15 @@ impl Transitions {
         self.covered = Some((first.min(at.earliest), last.max(at.latest)));
     }
 
+    /// Takes in what another part of the logs tells.
+    pub(crate) fn and(&mut self, other: Self) {
+        self.all.extend(other.all);
+        self.covered = match (self.covered, other.covered) {
+            (Some(one), Some(other)) => Some((one.0.min(other.0), one.1.max(other.1))),
+            (one, other) => one.or(other),
+        };
+    }
+
     /// Takes out of `actions` the stanzas of `system` that dpkg's log disproves, and adds the runs of
     /// dpkg's that no stanza tells of.
     pub(crate) fn confirm(&mut self, system: &str, actions: &mut Vec<Action>) -> Confirmed {

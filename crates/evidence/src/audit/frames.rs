@@ -161,6 +161,11 @@ impl<R: Read> Frames<R> {
         }
     }
 
+    /// How many bytes of the stream were passed.
+    pub(crate) fn position(&self) -> u64 {
+        self.dropped + self.at as u64
+    }
+
     /// What is told of a stream that ends where it is.
     fn end(&mut self) -> Option<Frame<'_>> {
         let why = match std::mem::replace(&mut self.state, State::Lost) {

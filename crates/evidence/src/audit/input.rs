@@ -7,11 +7,11 @@ use lzma_rust2::XzReader;
 use ruzstd::decoding::StreamingDecoder;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Files that one audit reads at most.
 pub const FILES_MAX: usize = 1_000_000;
@@ -137,20 +137,30 @@ fn walk(folder: &Path, depth: usize, found: &mut Found) {
 
 /// A file's own bytes, counted and hashed as they are read.
 struct Source {
-    inner: Chain<Cursor<Vec<u8>>, Box<dyn Read>>,
+    inner: Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>,
     bytes: u64,
     hash: Sha256,
+    /// How long hashing took.
+    hashing: Duration,
 }
 
 /// The source, for a decoder and for whoever asks at the end what the whole file was.
 #[derive(Clone)]
-struct Shared(Rc<RefCell<Source>>);
+pub(crate) struct Shared(Arc<Mutex<Source>>);
+
+impl Shared {
+    fn source(&self) -> MutexGuard<'_, Source> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Read for Shared {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut source = self.0.borrow_mut();
+        let mut source = self.source();
         let count = source.inner.read(buffer)?;
+        let began = Instant::now();
         source.hash.update(buffer.get(..count).unwrap_or_default());
+        source.hashing += began.elapsed();
         source.bytes += count as u64;
         Ok(count)
     }
@@ -167,7 +177,7 @@ impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.out += count as u64;
-        let read = self.source.0.borrow().bytes;
+        let read = self.source.source().bytes;
         let most = read.saturating_mul(EXPANSION_MAX) + EXPANSION_FREE;
         if self.out > most {
             return Err(io::Error::new(
@@ -210,10 +220,11 @@ impl<R: BufRead> Read for Zstd<R> {
 /// A file that is being read.
 pub(crate) struct Opened {
     /// Its content, expanded.
-    pub(crate) content: Box<dyn BufRead>,
+    pub(crate) content: Box<dyn BufRead + Send>,
     /// How it is compressed.
     pub(crate) compression: Compression,
-    source: Shared,
+    /// The file itself, for whoever asks at the end what it was.
+    pub(crate) source: Shared,
 }
 
 /// What a file was, known at its end.
@@ -223,11 +234,13 @@ pub(crate) struct Whole {
     pub(crate) bytes: u64,
     /// Their SHA-256, in hexadecimal digits.
     pub(crate) sha256: String,
+    /// How long hashing took.
+    pub(crate) hashing: Duration,
 }
 
 /// Opens a file, or standard input for `-`.
 pub(crate) fn open(path: &Path) -> io::Result<Opened> {
-    let source: Box<dyn Read> = if path.as_os_str() == "-" {
+    let source: Box<dyn Read + Send> = if path.as_os_str() == "-" {
         Box::new(io::stdin())
     } else {
         Box::new(File::open(path)?)
@@ -236,17 +249,18 @@ pub(crate) fn open(path: &Path) -> io::Result<Opened> {
 }
 
 /// Reads a stream of any compression.
-pub(crate) fn read(mut source: Box<dyn Read>) -> io::Result<Opened> {
+pub(crate) fn read(mut source: Box<dyn Read + Send>) -> io::Result<Opened> {
     let mut head = Vec::new();
     source.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
     let compression = Compression::of(&head);
-    let source = Shared(Rc::new(RefCell::new(Source {
+    let source = Shared(Arc::new(Mutex::new(Source {
         inner: Cursor::new(head).chain(source),
         bytes: 0,
         hash: Sha256::new(),
+        hashing: Duration::ZERO,
     })));
     let raw = BufReader::with_capacity(BUFFER, source.clone());
-    let bounded = |inner: Box<dyn Read>| -> Box<dyn BufRead> {
+    let bounded = |inner: Box<dyn Read + Send>| -> Box<dyn BufRead + Send> {
         let bounded = Bounded {
             inner,
             out: 0,
@@ -270,17 +284,18 @@ pub(crate) fn read(mut source: Box<dyn Read>) -> io::Result<Opened> {
     })
 }
 
-impl Opened {
+impl Shared {
     /// What the file is, to its very end: also what stands behind where its content broke off.
     ///
     /// # Errors
     /// Where the rest cannot be read.
     pub(crate) fn whole(mut self) -> io::Result<Whole> {
-        io::copy(&mut self.source, &mut io::sink())?;
-        let source = self.source.0.borrow();
+        io::copy(&mut self, &mut io::sink())?;
+        let source = self.source();
         Ok(Whole {
             bytes: source.bytes,
             sha256: hex::encode(source.hash.clone().finalize()),
+            hashing: source.hashing,
         })
     }
 }
@@ -346,7 +361,7 @@ mod tests {
         let bytes = [gzip(b"abc"), b"behind the end".to_vec()].concat();
         let mut opened = opened(&bytes);
         let _ = opened.content.read_to_end(&mut Vec::new());
-        let whole = opened.whole().unwrap();
+        let whole = opened.source.whole().unwrap();
         assert_eq!(whole.bytes, bytes.len() as u64);
         let expected = countersign_domain::Digest::of(&bytes);
         assert!(expected.to_string().ends_with(&whole.sha256));
@@ -358,7 +373,7 @@ mod tests {
         let mut opened = opened(&bomb);
         let error = std::io::copy(&mut opened.content, &mut std::io::sink()).unwrap_err();
         assert!(error.to_string().contains("expands"), "{error}");
-        assert_eq!(opened.whole().unwrap().bytes, bomb.len() as u64);
+        assert_eq!(opened.source.whole().unwrap().bytes, bomb.len() as u64);
     }
 
     #[test]

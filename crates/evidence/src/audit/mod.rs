@@ -1,6 +1,6 @@
 //! The 30-day question over logs that exist already: was there, for each autonomous action in
 //! production, a named human approver and an authorization from before it ran? Logs of many formats
-//! are read into actions, change records and decisions (`reader`, `collect`), linked and judged
+//! are read into actions, change records and decisions (`reading`, `reader`, `collect`), linked and judged
 //! (`judge`), and reported with what is missing first (`report`). Offline; writes nothing.
 
 mod collect;
@@ -13,6 +13,7 @@ mod moment;
 mod output;
 mod people;
 mod reader;
+mod reading;
 mod reason;
 mod report;
 mod tables;
@@ -36,28 +37,16 @@ pub use report::{
 };
 pub use text::{explain, render};
 
-use collect::Collector;
-
-/// Reads `found`, and judges what it comes to.
+/// Reads `found` on so many threads, and judges what it comes to. `progress` is called a few times a
+/// second while files are read.
 pub fn audit(
     found: Found,
     context: &Context,
     people: &People,
     question: &Question,
+    threads: usize,
     mut progress: impl FnMut(Progress),
 ) -> Report {
-    let mut collector = Collector::new(context, reader::JSON);
-    let files_all = found.files.len();
-    let mut bytes = 0;
-    for (files, path) in found.files.iter().enumerate() {
-        collector.file(path, &mut |read| {
-            bytes += read;
-            progress(Progress {
-                files,
-                files_all,
-                bytes,
-            });
-        });
-    }
-    Report::of(collector.finish(), found.skipped, people, question)
+    let collected = reading::read(&found.files, context, reader::JSON, threads, &mut progress);
+    Report::of(collected, found.skipped, people, question)
 }

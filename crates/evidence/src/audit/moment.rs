@@ -6,6 +6,8 @@ use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use serde::Serialize;
 
+const DAY_MILLIS: i64 = 24 * 3600 * 1000;
+
 /// When something happened, as precisely as its log tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Moment {
@@ -83,10 +85,17 @@ impl Moment {
         }
     }
 
-    /// The day of its earliest instant, `YYYY-MM-DD` in UTC.
+    /// The day of its earliest instant, in days since 1970 in UTC.
     #[must_use]
-    pub fn day(&self) -> String {
-        self.earliest.to_string().chars().take(10).collect()
+    pub const fn day(&self) -> i64 {
+        self.earliest.unix_millis().div_euclid(DAY_MILLIS)
+    }
+
+    /// How such a day is written: `YYYY-MM-DD`.
+    #[must_use]
+    pub fn day_name(day: i64) -> String {
+        let begins = Timestamp::from_unix_millis(day.saturating_mul(DAY_MILLIS));
+        begins.to_string().chars().take(10).collect()
     }
 }
 

@@ -72,10 +72,14 @@ fn question() -> Question {
 }
 
 fn audited_in(zone: &str, folder: &Path) -> Report {
+    audited_by(2, zone, folder)
+}
+
+fn audited_by(threads: usize, zone: &str, folder: &Path) -> Report {
     let context = Context::new(Some(zone), "web-1").unwrap();
     let people = People::read("name,login\nAda Stone,ada\n".as_bytes()).unwrap();
     let found = find(&[folder.to_owned()]).unwrap();
-    audit(found, &context, &people, &question(), |_| {})
+    audit(found, &context, &people, &question(), threads, |_| {})
 }
 
 pub(crate) fn audited(files: &[(&str, &[u8])]) -> Report {
@@ -166,6 +170,41 @@ fn rotated_compressed_and_repeated_files_count_once() {
     assert_eq!(lines(&whole), lines(&cut));
     assert_eq!(whole.counts, cut.counts);
     assert_eq!(cut.actions[0].action.places.len(), 3);
+}
+
+#[test]
+fn on_however_many_threads_it_is_read_the_report_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let events: String = (0..9_000_u32)
+        .map(|at| {
+            let (day, hour, tail) = (1 + at % 28, at % 24, "x".repeat((at % 700) as usize));
+            let name = ["SendCommand", "DescribeInstances"][usize::from(at % 5 > 0)];
+            // Each tenth is broken, each seventh is told twice, and differently.
+            let id = at - u32::from(at % 7 == 0 && at > 0);
+            let end = if at % 10 == 9 { "]" } else { "}" };
+            format!(
+                r#"{{"eventID":"{id}","eventTime":"2026-11-{day:02}T{hour:02}:00:00Z","eventSource":"ssm.amazonaws.com","eventName":"{name}","userAgent":"{tail}","requestParameters":{{"documentName":"AWS-RunPatchBaseline{at}","instanceIds":["i-0123456789abcdef0"]{end}}}"#
+            ) + "\n"
+        })
+        .collect();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    write("all.jsonl", events.as_bytes());
+    write(
+        "again.jsonl.gz",
+        &gzip(&events.as_bytes()[..events.len() / 3]),
+    );
+    write("cut.gz", &gzip(events.as_bytes())[..9_000]);
+    write("history.log", HISTORY.as_bytes());
+    write("dpkg.log", DPKG.as_bytes());
+    write("none", b"");
+    let one = audited_by(1, "UTC", folder.path());
+    assert!(one.counts.cannot_tell > 1_000, "{:?}", one.counts);
+    assert_eq!(one.unreadable.len(), 100);
+    let broken = one.files.iter().filter(|file| file.broken.is_some());
+    assert_eq!(broken.count(), 1);
+    for threads in [2, 3, 16] {
+        assert_eq!(one, audited_by(threads, "UTC", folder.path()), "{threads}");
+    }
 }
 
 #[test]

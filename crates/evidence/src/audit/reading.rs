@@ -1,0 +1,515 @@
+//! Reads all files, on as many threads as it is given: each thread takes a file, and once none is left
+//! helps with those that others read. Of a file of JSON records, whoever is free cuts the next batch
+//! out and reads it; tables and lines are read by one. Memory is bounded by threads, not by files.
+
+use super::collect::{Collected, FileRead, Part, Progress};
+use super::frames::{Frame, Frames, RECORD_BYTES_MAX};
+use super::input::{self, Shared};
+use super::model::{FileNumber, Format, Place, Row};
+use super::reader::lines::LineReader;
+use super::reader::{Context, JsonReader, Record, Taken, servicenow};
+use super::tables::{Table, is_table};
+use std::io::{self, BufRead};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The longest line that is looked at, in bytes.
+const LINE_BYTES_MAX: usize = 1024 * 1024;
+/// How many bytes of records are cut out at once; one record may be longer.
+const BATCH_BYTES: usize = 1024 * 1024;
+/// How often progress is told.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Reads `files` on so many threads. `progress` is called on this one, a few times a second.
+pub(crate) fn read(
+    files: &[PathBuf],
+    context: &Context,
+    readers: &[&dyn JsonReader],
+    threads: usize,
+    progress: &mut dyn FnMut(Progress),
+) -> Collected {
+    let work = Work {
+        files,
+        context,
+        readers,
+        state: Mutex::default(),
+        changed: Condvar::new(),
+        bytes: AtomicU64::new(0),
+        hashing: AtomicU64::new(0),
+        finished: AtomicUsize::new(0),
+    };
+    let parts = std::thread::scope(|scope| {
+        let (told, tells) = mpsc::channel::<()>();
+        let threads: Vec<_> = (0..threads.max(1))
+            .map(|_| {
+                let (work, told) = (&work, told.clone());
+                scope.spawn(move || {
+                    let _told = told;
+                    Reading::new(work).run()
+                })
+            })
+            .collect();
+        drop(told);
+        while tells.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+            progress(work.progress());
+        }
+        let mut parts = Part::default();
+        for thread in threads {
+            match thread.join() {
+                Ok(part) => parts = parts.and(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        parts
+    });
+    progress(work.progress());
+    let state = work.state.into_inner();
+    let mut files = state.unwrap_or_else(PoisonError::into_inner).files;
+    files.sort_by_key(|(number, _)| *number);
+    parts.finish(context, files.into_iter().map(|(_, file)| file).collect())
+}
+
+/// What all threads share.
+struct Work<'a> {
+    files: &'a [PathBuf],
+    context: &'a Context,
+    readers: &'a [&'a dyn JsonReader],
+    state: Mutex<State>,
+    /// A file was opened.
+    changed: Condvar,
+    /// Bytes that were read, expanded.
+    bytes: AtomicU64,
+    /// Nanoseconds.
+    hashing: AtomicU64,
+    finished: AtomicUsize,
+}
+
+#[derive(Default)]
+struct State {
+    /// The next file that nobody has taken.
+    next: usize,
+    /// Files that somebody has taken, and of which it is not known yet whether others can help.
+    opening: usize,
+    /// Files with which others can help.
+    open: Vec<Arc<Mutex<Cutter>>>,
+    files: Vec<(FileNumber, FileRead)>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Work<'_> {
+    fn progress(&self) -> Progress {
+        Progress {
+            files: self.finished.load(Ordering::Relaxed),
+            files_all: self.files.len(),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            hashing: Duration::from_nanos(self.hashing.load(Ordering::Relaxed)),
+        }
+    }
+
+    fn opened(&self, cutter: Option<&Arc<Mutex<Cutter>>>) {
+        let mut state = locked(&self.state);
+        state.opening -= 1;
+        state.open.extend(cutter.cloned());
+        self.changed.notify_all();
+    }
+
+    /// A file was read to its end, or as far as can be.
+    fn finished(&self, number: FileNumber, mut file: FileRead, source: Shared) {
+        match source.whole() {
+            Ok(whole) => {
+                file.bytes = whole.bytes;
+                file.sha256 = whole.sha256;
+                let nanos = u64::try_from(whole.hashing.as_nanos()).unwrap_or(u64::MAX);
+                self.hashing.fetch_add(nanos, Ordering::Relaxed);
+            }
+            Err(error) => file.broken = Some(error.to_string()),
+        }
+        self.closed(number, file);
+    }
+
+    fn closed(&self, number: FileNumber, file: FileRead) {
+        self.finished.fetch_add(1, Ordering::Relaxed);
+        locked(&self.state).files.push((number, file));
+    }
+
+    fn passed(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What a thread does next.
+enum Turn {
+    /// A file that nobody has taken.
+    File(usize),
+    /// Help with a file of somebody else's.
+    Help(Arc<Mutex<Cutter>>),
+}
+
+/// A file of JSON records, out of which batches are cut.
+struct Cutter {
+    number: FileNumber,
+    frames: Frames<Box<dyn BufRead + Send>>,
+    /// Bytes before the first that `frames` sees.
+    offset: u64,
+    /// Gone once the file was read to its end.
+    rest: Option<(FileRead, Shared)>,
+}
+
+/// Records that were cut out.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    cuts: Vec<(Place, Result<Range<usize>, &'static str>)>,
+}
+
+impl Cutter {
+    /// Cuts the next records out. False at the end.
+    fn cut(&mut self, batch: &mut Batch, work: &Work<'_>) -> bool {
+        batch.bytes.clear();
+        batch.cuts.clear();
+        let Some((file, _)) = &mut self.rest else {
+            return false;
+        };
+        let before = self.frames.position();
+        let mut ended = false;
+        while batch.bytes.len() < BATCH_BYTES && batch.cuts.len() < BATCH_BYTES {
+            let (offset, line, cut) = match self.frames.next() {
+                Ok(None) => {
+                    ended = true;
+                    break;
+                }
+                Err(error) => {
+                    file.broken = Some(error.to_string());
+                    ended = true;
+                    break;
+                }
+                Ok(Some(Frame::Broken { offset, line, why })) => (offset, line, Err(why)),
+                Ok(Some(Frame::Object {
+                    bytes,
+                    offset,
+                    line,
+                })) => {
+                    let from = batch.bytes.len();
+                    batch.bytes.extend_from_slice(bytes);
+                    (offset, line, Ok(from..batch.bytes.len()))
+                }
+            };
+            let place = Place {
+                file: self.number,
+                offset: self.offset + offset,
+                line: Some(line),
+            };
+            batch.cuts.push((place, cut));
+        }
+        work.passed(self.frames.position() - before);
+        if ended && let Some((file, source)) = self.rest.take() {
+            work.finished(self.number, file, source);
+        }
+        true
+    }
+}
+
+/// One thread's reading.
+struct Reading<'a> {
+    work: &'a Work<'a>,
+    part: Part,
+    rows: Vec<Row>,
+    /// The reader that took the last record: the next is most often of the same format.
+    last: usize,
+    batch: Batch,
+}
+
+impl<'a> Reading<'a> {
+    fn new(work: &'a Work<'a>) -> Self {
+        Self {
+            work,
+            part: Part::default(),
+            rows: Vec::new(),
+            last: 0,
+            batch: Batch::default(),
+        }
+    }
+
+    fn run(mut self) -> Part {
+        while let Some(turn) = self.turn() {
+            match turn {
+                Turn::Help(cutter) => self.records(&cutter),
+                Turn::File(at) => {
+                    let number = FileNumber(u32::try_from(at).unwrap_or(u32::MAX));
+                    if let Some(path) = self.work.files.get(at) {
+                        self.file(number, path);
+                    }
+                }
+            }
+        }
+        self.part
+    }
+
+    fn turn(&self) -> Option<Turn> {
+        let mut state = locked(&self.work.state);
+        loop {
+            if state.next < self.work.files.len() {
+                state.next += 1;
+                state.opening += 1;
+                return Some(Turn::File(state.next - 1));
+            }
+            if let Some(cutter) = state.open.last() {
+                return Some(Turn::Help(Arc::clone(cutter)));
+            }
+            if state.opening == 0 {
+                return None;
+            }
+            state = self
+                .work
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Reads a file. What cannot be read of it is told in its entry.
+    fn file(&mut self, number: FileNumber, path: &Path) {
+        let mut file = FileRead::new(path.to_owned());
+        let opened = input::open(path).and_then(|mut opened| {
+            let shape = Shape::of(&mut opened.content)?;
+            Ok((opened, shape))
+        });
+        let (mut opened, (shape, offset)) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                file.broken = Some(error.to_string());
+                self.work.opened(None);
+                return self.work.closed(number, file);
+            }
+        };
+        file.compression = opened.compression;
+        let read = match shape {
+            Shape::Records => {
+                let cutter = Arc::new(Mutex::new(Cutter {
+                    number,
+                    frames: Frames::new(opened.content, RECORD_BYTES_MAX),
+                    offset,
+                    rest: Some((file, opened.source)),
+                }));
+                self.work.opened(Some(&cutter));
+                return self.records(&cutter);
+            }
+            Shape::Table => {
+                self.work.opened(None);
+                self.table(&mut opened.content, offset, number)
+            }
+            Shape::Lines => {
+                self.work.opened(None);
+                self.lines(&mut opened.content, offset, number)
+            }
+        };
+        if let Err(error) = read {
+            file.broken = Some(error.to_string());
+        }
+        self.work.finished(number, file, opened.source);
+    }
+
+    /// Cuts records out of a file and reads them, batch by batch, until there is none.
+    fn records(&mut self, cutter: &Arc<Mutex<Cutter>>) {
+        let mut batch = std::mem::take(&mut self.batch);
+        while locked(cutter).cut(&mut batch, self.work) {
+            for (place, cut) in &batch.cuts {
+                let bytes = cut.as_ref().map(|range| batch.bytes.get(range.clone()));
+                match bytes {
+                    Ok(bytes) => self.record(Record {
+                        bytes: bytes.unwrap_or_default(),
+                        place: *place,
+                    }),
+                    Err(why) => self.part.unreadable(*place, why),
+                }
+            }
+        }
+        self.batch = batch;
+        let mut state = locked(&self.work.state);
+        state.open.retain(|other| !Arc::ptr_eq(other, cutter));
+    }
+
+    /// Hands a JSON record to the reader that knows it.
+    fn record(&mut self, record: Record<'_>) {
+        let readers = self.work.readers;
+        for turn in 0..readers.len() {
+            let at = (self.last + turn) % readers.len();
+            let Some(reader) = readers.get(at) else {
+                continue;
+            };
+            match reader.take(record, self.work.context, &mut self.rows) {
+                Taken::NotMine => {}
+                Taken::Unreadable(why) => {
+                    self.rows.clear();
+                    return self.part.unreadable(record.place, why);
+                }
+                Taken::Read(time) => {
+                    self.last = at;
+                    let format = reader.format();
+                    self.part.keep(format, &mut self.rows);
+                    return self.part.count(record.place.file, format, time.as_ref());
+                }
+            }
+        }
+        self.part.unrecognised(record.place.file);
+    }
+
+    fn table(
+        &mut self,
+        content: &mut dyn BufRead,
+        offset: u64,
+        number: FileNumber,
+    ) -> io::Result<()> {
+        let mut table = Table::new(content)?;
+        let mut told = 0;
+        while let Some(row) = table.next()? {
+            let place = Place {
+                file: number,
+                offset: offset + row.offset,
+                line: Some(row.line),
+            };
+            self.work.passed(row.offset.saturating_sub(told));
+            told = row.offset;
+            let Some(cells) = row.cells else {
+                self.part.unreadable(place, "not UTF-8");
+                continue;
+            };
+            let taken = servicenow::from_csv_row(&cells, place, self.work.context, &mut self.rows);
+            self.part.keep(Format::ServiceNow, &mut self.rows);
+            match taken {
+                Taken::NotMine => self.part.unrecognised(number),
+                Taken::Unreadable(why) => self.part.unreadable(place, why),
+                Taken::Read(at) => self.part.count(number, Format::ServiceNow, at.as_ref()),
+            }
+        }
+        Ok(())
+    }
+
+    fn lines(
+        &mut self,
+        content: &mut dyn BufRead,
+        mut offset: u64,
+        number: FileNumber,
+    ) -> io::Result<()> {
+        let mut reader = LineReader::default();
+        let mut line = Vec::new();
+        let mut count = 0;
+        loop {
+            line.clear();
+            let length = bounded_line(content, &mut line)?;
+            if length == 0 {
+                break;
+            }
+            count += 1;
+            self.work.passed(length);
+            let place = Place {
+                file: number,
+                offset,
+                line: Some(count),
+            };
+            offset += length;
+            if length > LINE_BYTES_MAX as u64 {
+                self.part
+                    .unreadable(place, "a line of more than a megabyte");
+                continue;
+            }
+            while line
+                .last()
+                .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
+            {
+                line.pop();
+            }
+            if line.first() == Some(&b'{') {
+                self.record(Record {
+                    bytes: &line,
+                    place,
+                });
+                continue;
+            }
+            let Ok(text) = std::str::from_utf8(&line) else {
+                self.part.unreadable(place, "not UTF-8");
+                continue;
+            };
+            let (format, taken) = reader.line(
+                text,
+                place,
+                self.work.context,
+                &mut self.rows,
+                &mut self.part.transitions.all,
+            );
+            self.part.keep(Format::AptHistory, &mut self.rows);
+            match (format, taken) {
+                (Some(format), Taken::Read(at)) => {
+                    if let (Format::Dpkg, Some(at)) = (format, &at) {
+                        self.part.transitions.cover(at);
+                    }
+                    self.part.count(number, format, at.as_ref());
+                }
+                (_, Taken::Unreadable(why)) => self.part.unreadable(place, why),
+                (None, Taken::Read(_)) => {}
+                (_, Taken::NotMine) => self.part.unrecognised(number),
+            }
+        }
+        reader.end(self.work.context, &mut self.rows);
+        self.part.keep(Format::AptHistory, &mut self.rows);
+        Ok(())
+    }
+}
+
+/// How a file's content is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// JSON values.
+    Records,
+    /// CSV.
+    Table,
+    /// Lines, of which some may be JSON.
+    Lines,
+}
+
+impl Shape {
+    /// The shape, and how many bytes of a byte order mark stand before the content.
+    fn of(content: &mut dyn BufRead) -> io::Result<(Self, u64)> {
+        let mut offset = 0;
+        if content.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
+            content.consume(3);
+            offset = 3;
+        }
+        let beginning = content.fill_buf()?;
+        let first = beginning.iter().find(|byte| !byte.is_ascii_whitespace());
+        let shape = match first {
+            Some(b'{' | b'[') => Self::Records,
+            _ if is_table(beginning) => Self::Table,
+            _ => Self::Lines,
+        };
+        Ok((shape, offset))
+    }
+}
+
+/// Reads a line with its end. Of a line that is too long, its length counts and its bytes are gone.
+fn bounded_line(content: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
+    let mut length = 0;
+    loop {
+        let buffer = content.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(length);
+        }
+        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(buffer.len(), |end| end + 1);
+        if line.len() + taken <= LINE_BYTES_MAX {
+            line.extend_from_slice(buffer.get(..taken).unwrap_or_default());
+        }
+        content.consume(taken);
+        length += taken as u64;
+        if end.is_some() {
+            return Ok(length);
+        }
+    }
+}
