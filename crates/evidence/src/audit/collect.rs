@@ -307,6 +307,7 @@ fn merge(known: &mut Change, other: Change) {
         one.dedup();
     }
     union(&mut known.places, other.places);
+    union(&mut known.also, other.also);
     union(&mut known.references, other.references);
     union(&mut known.targets, other.targets);
     union(&mut known.requesters, other.requesters);

@@ -220,10 +220,9 @@ impl<'a> Index<'a> {
     fn candidate(&self, action: &Action, number: usize, link: Link) -> Option<Candidate> {
         let change = self.records.changes.get(number)?;
         let base = self.of_the_record(action, number, change, &link);
-        let decisions: Vec<(usize, &Decision)> = self
-            .decisions
-            .get(change.key.as_str())
-            .into_iter()
+        let keys = std::iter::once(&change.key).chain(&change.also);
+        let decisions: Vec<(usize, &Decision)> = keys
+            .filter_map(|key| self.decisions.get(key.as_str()))
             .flatten()
             .filter_map(|at| Some((*at, self.records.decisions.get(*at)?)))
             .collect();

@@ -27,11 +27,13 @@ pub enum Format {
     /// `ServiceNow` change requests and their approvals.
     #[serde(rename = "servicenow")]
     ServiceNow,
+    /// Jira Service Management requests and their approvals.
+    Jira,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AptHistory,
         Self::Dpkg,
         Self::UnattendedUpgrades,
@@ -39,6 +41,7 @@ impl Format {
         Self::Kubernetes,
         Self::GitHub,
         Self::ServiceNow,
+        Self::Jira,
     ];
 
     /// Its name, as reports write it.
@@ -52,6 +55,7 @@ impl Format {
             Self::Kubernetes => "kubernetes",
             Self::GitHub => "github",
             Self::ServiceNow => "servicenow",
+            Self::Jira => "jira",
         }
     }
 }
@@ -200,6 +204,9 @@ pub enum Plan {
 pub struct Change {
     /// The same for the same record, in every export of it.
     pub key: String,
+    /// Other keys, by which decisions may name it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// Whose.
     pub format: Format,
     /// Where it stands.

@@ -7,6 +7,8 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 use serde::Serialize;
 
 const DAY_MILLIS: i64 = 24 * 3600 * 1000;
+/// The last second of the year 9999.
+const MILLIS_MAX: i64 = 253_402_300_799_000;
 
 /// When something happened, as precisely as its log tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -29,6 +31,11 @@ pub enum Order {
 }
 
 impl Moment {
+    /// Before anything, where a window has no beginning.
+    pub(crate) const ALWAYS: Self = Self::exact(Timestamp::EPOCH);
+    /// The end of the year 9999, where a window has no end.
+    pub(crate) const NEVER: Self = Self::exact(Timestamp::from_unix_millis(MILLIS_MAX));
+
     /// One instant.
     #[must_use]
     pub const fn exact(at: Timestamp) -> Self {
@@ -48,6 +55,14 @@ impl Moment {
         Some(Self::exact(Timestamp::from_unix_millis(
             at.as_millisecond(),
         )))
+    }
+
+    /// From milliseconds since 1970. None beyond the year 9999, and before 1970.
+    #[must_use]
+    pub fn of_millis(millis: i64) -> Option<Self> {
+        (0..=MILLIS_MAX)
+            .contains(&millis)
+            .then(|| Self::exact(Timestamp::from_unix_millis(millis)))
     }
 
     /// From a local time without a zone, `YYYY-MM-DD HH:MM:SS` with any white space or `T`, read in

@@ -512,7 +512,7 @@ const fn is_log(format: Format) -> bool {
         | Format::UnattendedUpgrades
         | Format::CloudTrail
         | Format::Kubernetes => true,
-        Format::GitHub | Format::ServiceNow => false,
+        Format::GitHub | Format::ServiceNow | Format::Jira => false,
     }
 }
 

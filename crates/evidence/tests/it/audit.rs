@@ -390,7 +390,7 @@ pub(crate) fn servicenow(approver: &str, approved: &str) -> String {
 }
 
 /// The verdicts of both commands, by instance.
-fn commands(files: &[(&str, &[u8])]) -> Vec<(String, Option<Verdict>, Vec<Reason>)> {
+pub(super) fn commands(files: &[(&str, &[u8])]) -> Vec<(String, Option<Verdict>, Vec<Reason>)> {
     audited(files)
         .actions
         .iter()

@@ -15,6 +15,7 @@ mod permission;
 mod rewritten;
 mod stories;
 mod tale;
+mod tickets;
 
 use countersign_evidence::{FindingKind, LogReport};
 

@@ -1,5 +1,5 @@
 //! Recognises the objects in which services wrap lists of records, by the keys before the list:
-//! CloudTrail's `Records`, the `result` of `ServiceNow`, the `values` of Jira, the `items` of a
+//! CloudTrail's `Records`, the `result` of `ServiceNow`, the `values` and `issues` of Jira, the `items` of a
 //! Kubernetes list. An object with any other key before it is a record itself.
 
 use super::scan::{Text, text};
@@ -16,7 +16,7 @@ pub(super) enum Head {
 }
 
 /// Keys whose array holds the records.
-const LISTS: [&[u8]; 4] = [b"Records", b"result", b"values", b"items"];
+const LISTS: [&[u8]; 5] = [b"Records", b"result", b"values", b"issues", b"items"];
 /// Keys that may stand before it.
 const BESIDE: [&[u8]; 16] = [
     b"kind",

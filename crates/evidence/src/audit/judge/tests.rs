@@ -46,6 +46,7 @@ fn action() -> Action {
 fn change() -> Change {
     Change {
         key: "servicenow:a1".into(),
+        also: vec![],
         format: Format::ServiceNow,
         places: vec![place()],
         number: "CHG0031337".into(),

@@ -170,6 +170,7 @@ fn take_pull(pull: &Pull, of: &Repository, record: Record<'_>, rows: &mut Vec<Ro
     references.extend(commit.clone().map(Reference::Commit));
     rows.push(Row::Change(Box::new(Change {
         key: format!("github:{}", name.to_ascii_lowercase()),
+        also: Vec::new(),
         format: Format::GitHub,
         places: vec![record.place],
         number: name.clone(),

@@ -4,6 +4,7 @@
 
 mod cloudtrail;
 mod github;
+mod jira;
 mod kubernetes;
 pub(crate) mod lenient;
 pub(crate) mod lines;
@@ -110,6 +111,7 @@ pub(crate) const JSON: &[&dyn JsonReader] = &[
     &kubernetes::Kubernetes,
     &github::GitHub,
     &servicenow::ServiceNow,
+    &jira::Jira,
 ];
 
 /// What every reader says of itself.

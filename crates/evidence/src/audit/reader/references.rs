@@ -80,7 +80,7 @@ fn labelled<'a>(word: &'a str, next: &'a str) -> Option<&'a str> {
 }
 
 /// The number of a change record that a token begins with, in upper case.
-fn number(token: &str) -> Option<String> {
+pub(super) fn number(token: &str) -> Option<String> {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let apart = |text: &str, at: usize| {
         text.as_bytes()

@@ -12,7 +12,6 @@ use crate::audit::model::{
     Reference, Row,
 };
 use crate::audit::moment::Moment;
-use countersign_domain::Timestamp;
 use fields::{BadTime, Fields};
 use memchr::memmem::Finder;
 
@@ -24,11 +23,6 @@ static MARKS: Marks<3> = Marks::new(|| {
 
 /// The reader.
 pub(crate) struct ServiceNow;
-
-/// Before any change, where a window has no beginning.
-const ALWAYS: Moment = Moment::exact(Timestamp::from_unix_millis(0));
-/// The end of the year 9999, where a window has no end.
-const NEVER: Moment = Moment::exact(Timestamp::from_unix_millis(253_402_300_799_000));
 
 impl JsonReader for ServiceNow {
     fn format(&self) -> Format {
@@ -112,7 +106,10 @@ fn change(fields: &Fields, place: Place, rows: &mut Vec<Row>) -> Result<Taken, B
     }
     let window = match (fields.time("start_date")?, fields.time("end_date")?) {
         (None, None) => None,
-        (from, until) => Some((from.unwrap_or(ALWAYS), until.unwrap_or(NEVER))),
+        (from, until) => Some((
+            from.unwrap_or(Moment::ALWAYS),
+            until.unwrap_or(Moment::NEVER),
+        )),
     };
     let mut requesters: Vec<Actor> = Vec::new();
     for field in ["requested_by", "opened_by"] {
@@ -125,6 +122,7 @@ fn change(fields: &Fields, place: Place, rows: &mut Vec<Row>) -> Result<Taken, B
     );
     rows.push(Row::Change(Box::new(Change {
         key: key(&id),
+        also: Vec::new(),
         format: Format::ServiceNow,
         places: vec![place],
         number: clip(number),

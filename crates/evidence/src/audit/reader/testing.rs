@@ -48,7 +48,10 @@ pub(super) fn decisions(rows: &[Row]) -> Vec<Decision> {
 pub(super) fn set(value: &mut Value, pointer: &str, new: Value) {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     let name = name.replace("~1", "/").replace("~0", "~");
-    value.pointer_mut(parent).unwrap()[name] = new;
+    match value.pointer_mut(parent).unwrap() {
+        Value::Array(list) => list[name.parse::<usize>().unwrap()] = new,
+        object => object[name] = new,
+    }
 }
 
 /// Each field in turn becomes something of another type, deep or long; the record is cut at every
@@ -90,10 +93,17 @@ pub(super) fn check_hostile(reader: &dyn JsonReader, good: &Value) {
 }
 
 fn paths(value: &Value, at: &str, fields: &mut Vec<String>) {
-    let Value::Object(map) = value else { return };
-    for (key, value) in map {
+    let mut below = |key: &str, value: &Value| {
         let path = format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
         paths(value, &path, fields);
         fields.push(path);
+    };
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| below(key, value)),
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .for_each(|(at, value)| below(&at.to_string(), value)),
+        _ => {}
     }
 }
