@@ -2,6 +2,7 @@
 //! that what is between them is JSON.
 
 use memchr::memchr3;
+use wide::u8x16;
 
 /// How far an object was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,7 +60,90 @@ pub(super) fn text(bytes: &[u8]) -> Text {
     Text::Open(bytes.len())
 }
 
+/// How many bytes are looked at together.
+const BLOCK: usize = 64;
+
+/// Which bytes of a block are of some kind, one bit each.
+fn mask(block: &[u8; BLOCK], like: impl Fn(u8x16) -> u8x16) -> u64 {
+    let (parts, _) = block.as_chunks::<16>();
+    parts.iter().rev().fold(0, |mask, part| {
+        mask << 16 | u64::from(like(u8x16::new(*part)).to_bitmask())
+    })
+}
+
+/// What looking at a block comes to.
+enum Block {
+    /// The object goes on behind it.
+    Passed,
+    /// The object ends so many bytes in.
+    End(usize),
+    /// A bracket too many stands so many bytes in.
+    Lost(usize),
+    /// It holds a backslash or the end of a line: to be looked at byte by byte.
+    Special,
+}
+
 impl Scan {
+    /// Looks at a block at once.
+    fn block(&mut self, block: &[u8; BLOCK]) -> Block {
+        let is = |byte: u8| mask(block, |part| part.simd_eq(u8x16::splat(byte)));
+        let special = mask(block, |part| {
+            part.simd_eq(u8x16::splat(b'\\')) | part.simd_eq(u8x16::splat(b'\n'))
+        });
+        if special != 0 {
+            return Block::Special;
+        }
+        // Each bit becomes whether an odd number of quotes stand up to it.
+        let mut text = is(b'"');
+        for by in [1, 2, 4, 8, 16, 32] {
+            text ^= text << by;
+        }
+        if self.text {
+            text = !text;
+        }
+        // Braces are brackets with one more bit.
+        let bracket = |byte: u8| {
+            mask(block, |part| {
+                (part | u8x16::splat(0x20)).simd_eq(u8x16::splat(byte))
+            })
+        };
+        let opens = bracket(b'{') & !text;
+        let closes = bracket(b'}') & !text;
+        let (rise, fall) = (
+            u64::from(opens.count_ones()),
+            u64::from(closes.count_ones()),
+        );
+        if self.depth > fall {
+            self.depth = self.depth + rise - fall;
+        } else {
+            let mut brackets = opens | closes;
+            while brackets != 0 {
+                let at = brackets.trailing_zeros() as usize;
+                if opens >> at & 1 == 1 {
+                    self.depth += 1;
+                } else {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 0 {
+                        return if block.get(at) == Some(&b'}') {
+                            Block::End(at + 1)
+                        } else {
+                            Block::Lost(at)
+                        };
+                    }
+                }
+                brackets &= brackets - 1;
+            }
+        }
+        self.text = text >> (BLOCK - 1) == 1;
+        let blank = |byte: &&u8| !matches!(**byte, b' ' | b'\t' | b'\r');
+        if self.text {
+            self.last = b'"';
+        } else if let Some(last) = block.iter().rev().find(blank) {
+            self.last = *last;
+        }
+        Block::Passed
+    }
+
     /// Within an object, behind its opening brace.
     pub(super) fn inside() -> Self {
         Self {
@@ -71,7 +155,23 @@ impl Scan {
 
     /// Looks at `bytes` from `at` on.
     pub(super) fn run(&mut self, bytes: &[u8], mut at: usize) -> Step {
+        // Up to where byte by byte is looked.
+        let mut singly = at;
         loop {
+            if at >= singly && !self.fresh {
+                match bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+                    None => singly = usize::MAX,
+                    Some(block) => match self.block(block) {
+                        Block::Passed => {
+                            at += BLOCK;
+                            continue;
+                        }
+                        Block::End(count) => return Step::End(at + count),
+                        Block::Lost(count) => return Step::Lost(at + count),
+                        Block::Special => singly = at + BLOCK,
+                    },
+                }
+            }
             if self.text {
                 match text(bytes.get(at..).unwrap_or_default()) {
                     Text::Ends(length) => at += length,

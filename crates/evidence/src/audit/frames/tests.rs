@@ -252,6 +252,10 @@ proptest! {
         tokens in prop::collection::vec(
             prop_oneof![
                 "[{}\\[\\]\",:\\\\a1 \n\r]{0,6}",
+                // Longer than what is looked at together.
+                "[{}\\[\\]\",a ]{0,150}",
+                "[{}\\[\\]a ]{60,70}",
+                "(\\{[\\[\\]a,]{50,70}\\})",
                 Just("{\"Records\":[".to_owned()),
                 Just("{\"a\":1}\n".to_owned()),
                 Just("{\"a\":1},".to_owned()),
@@ -261,7 +265,7 @@ proptest! {
             0..24,
         ),
         sizes in prop::collection::vec(1..9_usize, 1..4),
-        max in 1..40_usize,
+        max in prop_oneof![1..40_usize, 40..2000_usize],
     ) {
         let bytes = tokens.concat().into_bytes();
         let whole = cut_in(&bytes, vec![usize::MAX], max);

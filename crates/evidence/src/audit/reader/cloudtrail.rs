@@ -3,7 +3,7 @@
 
 mod calls;
 
-use super::lenient::{Flag, Marks, Object, Text, clip, key, parse};
+use super::lenient::{Flag, Marks, Object, Text, Word, clip, key, parse};
 use super::references;
 use super::{About, Context, JsonReader, Record, Taken};
 use crate::audit::model::{Action, Actor, Exclusion, Format, Nature, Reference, Row};
@@ -26,12 +26,16 @@ pub(crate) struct CloudTrail;
 /// What is read of every event.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
-struct Head {
-    event_time: Text,
-    event_source: Text,
-    event_name: Text,
+struct Head<'a> {
+    #[serde(borrow)]
+    event_time: Word<'a>,
+    #[serde(borrow)]
+    event_source: Word<'a>,
+    #[serde(borrow)]
+    event_name: Word<'a>,
     read_only: Flag,
-    error_code: Text,
+    #[serde(borrow)]
+    error_code: Word<'a>,
 }
 
 /// What is read of an event that changes software.
@@ -83,7 +87,7 @@ impl JsonReader for CloudTrail {
         if MARKS.of(record.bytes) == [false] {
             return Taken::NotMine;
         }
-        let Some(head) = parse::<Head>(record.bytes) else {
+        let Some(head) = parse::<Head<'_>>(record.bytes) else {
             return Taken::Unreadable("no JSON, or nested too deeply");
         };
         let (Some(source), Some(name)) = (head.event_source.some(), head.event_name.some()) else {
@@ -151,7 +155,7 @@ fn failed(code: &str) -> Exclusion {
 
 fn actions(
     call: &calls::Call,
-    head: &Head,
+    head: &Head<'_>,
     event: &Event,
     time: Moment,
     record: Record<'_>,
@@ -190,11 +194,11 @@ fn actions(
     let items: Vec<_> = call.items(request).map(clip).take(ITEMS_MAX).collect();
     let summary = match items.first() {
         Some(item) => clip(&format!("{} {item}", head.event_name.0)),
-        None => head.event_name.clip(),
+        None => clip(&head.event_name.0),
     };
     for system in systems {
         let parts = [
-            &event.event_id.0,
+            event.event_id.0.as_str(),
             &head.event_time.0,
             &head.event_source.0,
             &head.event_name.0,
@@ -203,7 +207,7 @@ fn actions(
             &system,
         ];
         rows.push(Row::Action(Box::new(Action {
-            key: key(Format::CloudTrail, &parts.map(String::as_str)),
+            key: key(Format::CloudTrail, &parts),
             format: Format::CloudTrail,
             places: vec![record.place],
             started: time,

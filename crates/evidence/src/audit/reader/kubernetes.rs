@@ -1,7 +1,7 @@
 //! Reads Kubernetes audit events (`audit.k8s.io/v1`): completed requests that create, change or
 //! delete workloads are actions. What controllers do after them is not counted a second time.
 
-use super::lenient::{List, Marks, Object, Text, clip, key, parse};
+use super::lenient::{List, Marks, Object, Text, Word, clip, key, parse};
 use super::references;
 use super::{About, Context, JsonReader, Record, Taken};
 use crate::audit::model::{Action, Actor, Exclusion, Format, Nature, Reference, Row};
@@ -47,42 +47,58 @@ pub(crate) struct Kubernetes;
 
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
-struct Event {
-    kind: Text,
-    api_version: Text,
-    #[serde(rename = "auditID")]
-    audit_id: Text,
-    stage: Text,
-    verb: Text,
-    #[serde(rename = "requestURI")]
-    request_uri: Text,
-    user: Object<User>,
-    impersonated_user: Object<User>,
-    object_ref: Object<ObjectRef>,
-    response_status: Object<Status>,
-    request_received_timestamp: Text,
-    stage_timestamp: Text,
+struct Event<'a> {
+    #[serde(borrow)]
+    kind: Word<'a>,
+    #[serde(borrow)]
+    api_version: Word<'a>,
+    #[serde(borrow, rename = "auditID")]
+    audit_id: Word<'a>,
+    #[serde(borrow)]
+    stage: Word<'a>,
+    #[serde(borrow)]
+    verb: Word<'a>,
+    #[serde(borrow, rename = "requestURI")]
+    request_uri: Word<'a>,
+    #[serde(borrow)]
+    user: Object<User<'a>>,
+    #[serde(borrow)]
+    impersonated_user: Object<User<'a>>,
+    #[serde(borrow)]
+    object_ref: Object<ObjectRef<'a>>,
+    #[serde(borrow)]
+    response_status: Object<Status<'a>>,
+    #[serde(borrow)]
+    request_received_timestamp: Word<'a>,
+    #[serde(borrow)]
+    stage_timestamp: Word<'a>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct User {
-    username: Text,
+struct User<'a> {
+    #[serde(borrow)]
+    username: Word<'a>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct ObjectRef {
-    resource: Text,
-    namespace: Text,
-    name: Text,
-    subresource: Text,
+struct ObjectRef<'a> {
+    #[serde(borrow)]
+    resource: Word<'a>,
+    #[serde(borrow)]
+    namespace: Word<'a>,
+    #[serde(borrow)]
+    name: Word<'a>,
+    #[serde(borrow)]
+    subresource: Word<'a>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Status {
-    code: Text,
+struct Status<'a> {
+    #[serde(borrow)]
+    code: Word<'a>,
 }
 
 /// What is read of an action alone.
@@ -142,7 +158,7 @@ impl JsonReader for Kubernetes {
         if MARKS.of(record.bytes) == [false] {
             return Taken::NotMine;
         }
-        let Some(event) = parse::<Event>(record.bytes) else {
+        let Some(event) = parse::<Event<'_>>(record.bytes) else {
             return Taken::Unreadable("no JSON, or nested too deeply");
         };
         if event.kind.0 != "Event" || !event.api_version.0.starts_with("audit.k8s.io/") {
@@ -185,22 +201,22 @@ impl JsonReader for Kubernetes {
 }
 
 /// Why an event is no action.
-fn excluded(event: &Event) -> Option<Exclusion> {
-    match event.stage.0.as_str() {
+fn excluded(event: &Event<'_>) -> Option<Exclusion> {
+    match event.stage.0.as_ref() {
         "ResponseComplete" => {}
         "Panic" => return Some(Exclusion::Failed),
         _ => return Some(Exclusion::Repeated),
     }
-    match event.verb.0.as_str() {
+    match event.verb.0.as_ref() {
         "get" | "list" | "watch" | "head" => return Some(Exclusion::ReadOnly),
         "create" | "update" | "patch" | "delete" | "deletecollection" => {}
         _ => return Some(Exclusion::Other),
     }
     let object = &event.object_ref.0;
-    let resource = object.resource.0.as_str();
+    let resource = object.resource.0.as_ref();
     let release = resource == "secrets" && object.name.0.starts_with(HELM_RELEASE);
     // Ephemeral containers bring an image of their own into a pod that runs.
-    let whole = matches!(object.subresource.0.as_str(), "" | "ephemeralcontainers");
+    let whole = matches!(object.subresource.0.as_ref(), "" | "ephemeralcontainers");
     if !(release || WORKLOADS.contains(&resource) && whole) {
         return Some(Exclusion::Other);
     }
@@ -232,7 +248,7 @@ fn is_controller(user: &str) -> bool {
         )
 }
 
-fn action(event: &Event, workload: &Workload, time: Moment, record: Record<'_>) -> Action {
+fn action(event: &Event<'_>, workload: &Workload, time: Moment, record: Record<'_>) -> Action {
     let object = &event.object_ref.0;
     let name = object.name.some().or(workload.metadata.0.name.some());
     let parts = [object.namespace.some(), object.resource.some(), name];
@@ -268,14 +284,14 @@ fn action(event: &Event, workload: &Workload, time: Moment, record: Record<'_>) 
         }
     }
     let of = [
-        &event.audit_id.0,
+        event.audit_id.0.as_ref(),
         &event.request_received_timestamp.0,
         &event.verb.0,
         &user.0,
         &system,
     ];
     Action {
-        key: key(Format::Kubernetes, &of.map(String::as_str)),
+        key: key(Format::Kubernetes, &of),
         format: Format::Kubernetes,
         places: vec![record.place],
         started: time,

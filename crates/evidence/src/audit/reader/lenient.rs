@@ -8,6 +8,7 @@ use countersign_domain::text::shown;
 use memchr::memmem::Finder;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::LazyLock;
@@ -64,6 +65,10 @@ pub(crate) fn key(format: Format, parts: &[&str]) -> Digest {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Text(pub(super) String);
 
+/// A text that is looked at where it stands, for what is read of every record.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Word<'a>(pub(super) Cow<'a, str>);
+
 /// True or false, also as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Flag(pub(super) Option<bool>);
@@ -79,6 +84,14 @@ pub(super) struct List<T>(pub(super) Vec<T>);
 impl<T> Default for List<T> {
     fn default() -> Self {
         Self(Vec::new())
+    }
+}
+
+impl Word<'_> {
+    /// The text, if there is one.
+    pub(super) fn some(&self) -> Option<&str> {
+        let text = self.0.trim();
+        (!text.is_empty()).then_some(text)
     }
 }
 
@@ -117,45 +130,54 @@ macro_rules! else_default {
     };
 }
 
-impl<'de> Deserialize<'de> for Text {
+impl<'de: 'a, 'a> Deserialize<'de> for Word<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Reads;
         impl<'de> Visitor<'de> for Reads {
-            type Value = Text;
+            type Value = Word<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a text")
             }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
-                Ok(Text(text.to_owned()))
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Word<'de>, E> {
+                Ok(Word(Cow::Borrowed(text)))
             }
-            fn visit_string<E: Error>(self, text: String) -> Result<Text, E> {
-                Ok(Text(text))
+            fn visit_str<E: Error>(self, text: &str) -> Result<Word<'de>, E> {
+                self.visit_string(text.to_owned())
             }
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Text, E> {
-                Ok(Text(number.to_string()))
+            fn visit_string<E: Error>(self, text: String) -> Result<Word<'de>, E> {
+                Ok(Word(Cow::Owned(text)))
             }
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Text, E> {
-                Ok(Text(number.to_string()))
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Word<'de>, E> {
+                self.visit_string(number.to_string())
             }
-            fn visit_bool<E: Error>(self, value: bool) -> Result<Text, E> {
-                Ok(Text(value.to_string()))
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Word<'de>, E> {
+                self.visit_string(number.to_string())
+            }
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Word<'de>, E> {
+                Ok(Word(Cow::Borrowed(if value { "true" } else { "false" })))
             }
             else_default!(visit_f64(f64));
-            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Text, A::Error> {
-                pass_seq(seq).map(|()| Text::default())
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Word<'de>, A::Error> {
+                pass_seq(seq).map(|()| Word::default())
             }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Text, A::Error> {
-                pass_map(map).map(|()| Text::default())
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Word<'de>, A::Error> {
+                pass_map(map).map(|()| Word::default())
             }
         }
         deserializer.deserialize_any(Reads)
     }
 }
 
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Word::deserialize(deserializer).map(|word| Self(word.0.into_owned()))
+    }
+}
+
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Text::deserialize(deserializer).map(|text| Self(text.0.parse().ok()))
+        Word::deserialize(deserializer).map(|word| Self(word.0.parse().ok()))
     }
 }
 
