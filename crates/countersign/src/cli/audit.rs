@@ -75,13 +75,22 @@ pub struct AuditArguments {
 enum AuditCommand {
     /// What is read, what counts as an action or an approval, and who counts as a person
     Formats,
+    /// The JSON Schema of what `--json` writes
+    Schema,
 }
 
 pub(super) fn run(context: &Context, arguments: &AuditArguments) -> Result<ExitCode, Failure> {
-    if let Some(AuditCommand::Formats) = arguments.command {
-        let formats = audit::formats();
-        context.answer(&formats, |formats| of_formats(formats))?;
-        return Ok(ExitCode::SUCCESS);
+    match arguments.command {
+        Some(AuditCommand::Formats) => {
+            let formats = audit::formats();
+            context.answer(&formats, |formats| of_formats(formats))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(AuditCommand::Schema) => {
+            context.say(&format!("{:#}", audit::schema()));
+            return Ok(ExitCode::SUCCESS);
+        }
+        None => {}
     }
     // What cannot be written is better known before the long read.
     arguments.reports.check(context.json)?;

@@ -101,6 +101,11 @@ fn wrong_usage_says_what_to_do() {
     assert_eq!(run.code, 2, "{}", run.stderr);
     let formats = countersign(Path::new("/nonexistent"), &["audit", "formats"]).done();
     assert!(formats.stdout.contains("apt-history"), "{}", formats.stdout);
+    let schema = countersign(Path::new("/nonexistent"), &["audit", "schema"]).done();
+    assert_eq!(
+        schema.stdout,
+        include_str!("../../../../docs/schemas/audit-report.schema.json")
+    );
 }
 
 #[test]

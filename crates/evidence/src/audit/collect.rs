@@ -10,6 +10,7 @@ use super::model::{
 use super::moment::Moment;
 use super::reader::Context;
 use countersign_domain::Digest;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ use std::time::Duration;
 const NAMED_MAX: usize = 100;
 
 /// A record that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Unreadable {
     /// Where it stands.
     pub place: Place,
@@ -28,7 +29,7 @@ pub struct Unreadable {
 }
 
 /// A file that was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FileRead {
     /// Its path.
     pub path: PathBuf,

@@ -5,6 +5,7 @@
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 use ruzstd::decoding::StreamingDecoder;
+use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
@@ -28,7 +29,7 @@ const HEAD: usize = 64 * 1024;
 const BUFFER: usize = 256 * 1024;
 
 /// How a file is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Compression {
     /// Not at all.
@@ -53,7 +54,7 @@ impl Compression {
 }
 
 /// Something that is not read, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Skipped {
     /// Its path.
     pub path: PathBuf,

@@ -7,6 +7,7 @@ use super::model::{Action, Actor, Change, ChangeKind, Decision, Nature, Outcome,
 use super::moment::Order;
 use super::people::{Known, People};
 use super::reason::{Reason, Verdict};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub const RUN_SECONDS: i64 = 4 * 3600;
 
 /// Whose doing an action is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum By {
     /// An automation's: these are judged.
@@ -27,7 +28,7 @@ pub enum By {
 }
 
 /// How an action and a change record are connected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Link {
     /// By what the action names.

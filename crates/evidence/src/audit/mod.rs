@@ -16,6 +16,7 @@ mod reader;
 mod reading;
 mod reason;
 mod report;
+mod schema;
 mod tables;
 mod text;
 
@@ -35,6 +36,7 @@ pub use report::{
     ActionFound, ChangeFound, Counts, Coverage, Estate, Excluded, FORM, Group, Missing, Question,
     Report,
 };
+pub use schema::{ID as SCHEMA_ID, schema};
 pub use text::{explain, render};
 
 /// Reads `found` on so many threads, and judges what it comes to. `progress` is called a few times a

@@ -3,11 +3,13 @@
 //! found in `link`.
 
 use super::moment::Moment;
+use super::schema;
 use countersign_domain::Digest;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A log format that is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// apt's `history.log`.
@@ -61,12 +63,12 @@ impl Format {
 }
 
 /// A file that was read, by its number in the report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct FileNumber(pub u32);
 
 /// Where something stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 pub struct Place {
     /// The file.
     pub file: FileNumber,
@@ -78,7 +80,7 @@ pub struct Place {
 }
 
 /// What a log tells of who did something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Nature {
     /// A person, as the log has it. A named human only if the registry knows them.
@@ -92,7 +94,7 @@ pub enum Nature {
 }
 
 /// Who did something, as the log has it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 pub struct Actor {
     /// How the log names them; hostile text.
     pub name: String,
@@ -131,7 +133,7 @@ impl Actor {
 }
 
 /// By what an action and a change record can belong together.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(tag = "kind", content = "value", rename_all = "kebab-case")]
 pub enum Reference {
     /// An id of Countersign's (an authorization, a change, a warrant).
@@ -145,9 +147,10 @@ pub enum Reference {
 }
 
 /// Something that was done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Action {
     /// The same for the same action, however often and in whatever file it is read.
+    #[schemars(schema_with = "schema::digest")]
     pub key: Digest,
     /// Whose log.
     pub format: Format,
@@ -176,7 +179,7 @@ pub struct Action {
 }
 
 /// What kind of change a record is of (ITIL).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChangeKind {
     /// Approved one by one.
@@ -188,7 +191,7 @@ pub enum ChangeKind {
 }
 
 /// Whether a record has a plan of some kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Plan {
     /// It has one.
@@ -270,7 +273,7 @@ pub struct Decision {
 }
 
 /// Why a record that could be an action is not counted as one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exclusion {
     /// It only shows what would be done.

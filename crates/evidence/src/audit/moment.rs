@@ -1,9 +1,11 @@
 //! Times as logs tell them: an instant, or the two between which it lies. A local time without a
 //! zone is read in a zone that somebody names; where a clock was put back, it names two instants, and where it was put forward, none.
 
+use super::schema;
 use countersign_domain::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 const DAY_MILLIS: i64 = 24 * 3600 * 1000;
@@ -11,11 +13,13 @@ const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 const MILLIS_MAX: i64 = 253_402_300_799_000;
 
 /// When something happened, as precisely as its log tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 pub struct Moment {
     /// Not before.
+    #[schemars(schema_with = "schema::time")]
     pub earliest: Timestamp,
     /// Not after.
+    #[schemars(schema_with = "schema::time")]
     pub latest: Timestamp,
 }
 

@@ -1,9 +1,10 @@
 //! Verdicts on actions, and the reasons for them, each with its code and its words.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What an action is, as to its authorization.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// A named human approved exactly this, before it ran.
@@ -29,7 +30,7 @@ impl Verdict {
 macro_rules! reasons {
     ($($name:ident = $code:literal: $words:literal;)*) => {
         /// Why a verdict is not clean.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
         #[serde(rename_all = "kebab-case")]
         pub enum Reason {
             $(#[doc = $words] $name,)*

@@ -8,9 +8,11 @@ use super::model::{Action, Actor, Change, ChangeKind, Decision, Exclusion, Forma
 use super::moment::Moment;
 use super::people::{Known, People};
 use super::reason::{Reason, Verdict};
+use super::schema;
 use countersign_domain::{Digest, Timestamp};
 use jiff::ToSpan as _;
 use jiff::civil::Date;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +40,7 @@ pub struct Question {
 }
 
 /// In which of three groups an estate is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Group {
     /// A named human approved each autonomous action before it ran.
@@ -52,7 +54,7 @@ pub enum Group {
 }
 
 /// The verdict on the whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Estate {
     /// The group.
     pub group: Group,
@@ -63,7 +65,7 @@ pub struct Estate {
 }
 
 /// A reason, and how many actions it keeps from being clean.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Missing {
     /// The reason.
     pub reason: Reason,
@@ -74,7 +76,7 @@ pub struct Missing {
 }
 
 /// How many actions there were, of each kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Counts {
     /// Done by automations: these are judged.
     pub autonomous: u64,
@@ -95,7 +97,7 @@ pub struct Counts {
 }
 
 /// What was excluded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Excluded {
     /// Of which format.
     pub format: Format,
@@ -106,7 +108,7 @@ pub struct Excluded {
 }
 
 /// How far the logs of a format reach.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Coverage {
     /// The format.
     pub format: Format,
@@ -121,7 +123,7 @@ pub struct Coverage {
 }
 
 /// An action, and what was found of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ActionFound {
     /// A short name for it: the beginning of its key.
     pub id: String,
@@ -153,7 +155,7 @@ pub struct ActionFound {
 }
 
 /// A change record, as far as an action rests on it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ChangeFound {
     /// How people call it.
     pub number: String,
@@ -173,13 +175,18 @@ pub struct ChangeFound {
 }
 
 /// The whole report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Report {
+    /// The schema that it keeps.
+    #[serde(rename = "$schema")]
+    pub schema: &'static str,
     /// The version of this form.
     pub form: u32,
     /// From when on actions count.
+    #[schemars(schema_with = "schema::time")]
     pub since: Timestamp,
     /// Until when.
+    #[schemars(schema_with = "schema::time")]
     pub until: Timestamp,
     /// The environment asked about.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -253,6 +260,7 @@ impl Report {
             actions.push(found(action, judged, records));
         }
         Self {
+            schema: schema::ID,
             form: FORM,
             since: question.since,
             until: question.until,

@@ -1,7 +1,9 @@
 //! The forms that a report is written in, over one small estate that has every verdict.
 
 use crate::audit::{CLOUDTRAIL, HISTORY, audited, servicenow};
-use countersign_evidence::audit::{By, Form, Provenance, Report, Verdict};
+use countersign_evidence::audit::{By, Form, Provenance, Report, SCHEMA_ID, Verdict, schema};
+use expect_test::expect_file;
+use serde_json::{Value, json};
 
 /// A clean action, a partial one, ungoverned ones, a human's own, and one of nobody who can be told.
 pub(crate) fn estate() -> Report {
@@ -122,5 +124,67 @@ fn the_estate_of_these_tests_has_every_verdict() {
     }
     for by in [By::NamedHuman, By::CannotTell] {
         assert!(report.actions.iter().any(|found| found.by == by));
+    }
+}
+
+/// The schema with nothing allowed that it does not name, so that a field without a place in it shows.
+fn closed(mut schema: Value) -> Value {
+    fn close(value: &mut Value) {
+        match value {
+            Value::Object(object) => {
+                object.values_mut().for_each(close);
+                if object.contains_key("properties") && !object.contains_key("$ref") {
+                    object.insert("additionalProperties".into(), false.into());
+                }
+            }
+            Value::Array(all) => all.iter_mut().for_each(close),
+            _ => {}
+        }
+    }
+    close(&mut schema);
+    schema
+}
+
+fn violations(schema: &Value, instance: &Value) -> Vec<String> {
+    let validator = jsonschema::options()
+        .should_validate_formats(true)
+        .build(schema)
+        .unwrap();
+    let errors = validator.iter_errors(instance);
+    errors
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect()
+}
+
+#[test]
+fn the_published_schema_is_the_one_that_reports_keep() {
+    let text = format!("{:#}\n", schema());
+    expect_file!["../../../../docs/schemas/audit-report.schema.json"].assert_eq(&text);
+    let schema = closed(schema());
+    let mut broken = audited(&[
+        ("cut", b"Start-Date: tomorrow\n".as_slice()),
+        ("picture", b"\x89PNG\r\n"),
+        ("broken.json", b"{\"a\": [1, 2"),
+    ]);
+    broken.environment = Some("production".into());
+    for report in [estate(), broken, audited(&[])] {
+        let text = written(Form::Json, &report, &provenance());
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["$schema"], SCHEMA_ID);
+        assert_eq!(violations(&schema, &value), Vec::<String>::new());
+    }
+    // Each of these is noticed.
+    let good = serde_json::to_value(estate()).unwrap();
+    for (pointer, wrong) in [
+        ("/form", json!("1")),
+        ("/estate/group", json!("compliant")),
+        ("/since", json!("yesterday")),
+        ("/actions/0/key", json!("sha256:00")),
+        ("/actions/0/verdict", json!("fine")),
+        ("/files/0/bytes", json!(-1)),
+    ] {
+        let mut bad = good.clone();
+        *bad.pointer_mut(pointer).unwrap() = wrong;
+        assert!(!violations(&schema, &bad).is_empty(), "{pointer}");
     }
 }
