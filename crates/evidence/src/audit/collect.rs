@@ -4,11 +4,10 @@
 
 use super::confirm::Transitions;
 use super::input::Compression;
-use super::model::{
-    Action, Actor, Change, Decision, Exclusion, FileNumber, Format, Nature, Place, Row,
-};
+use super::model::{Action, Change, Decision, Exclusion, FileNumber, Format, Place, Row};
 use super::moment::Moment;
 use super::reader::Context;
+use super::runs::{Runs, clearer};
 use countersign_domain::Digest;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -91,6 +90,8 @@ pub struct Collected {
     pub unreadable: Vec<Unreadable>,
     /// Stanzas of apt's that dpkg's logs would tell of, and do not cover.
     pub unconfirmed: u64,
+    /// Actions of which it cannot be told whether they were a dry run's.
+    pub unknown_runs: u64,
 }
 
 /// How far reading has come.
@@ -122,6 +123,7 @@ pub(crate) struct Part {
     decisions: Vec<Decision>,
     /// What dpkg did.
     pub(crate) transitions: Transitions,
+    runs: Runs,
     excluded: BTreeMap<(Format, Exclusion), u64>,
     /// Rows by format and by days since 1970.
     days: BTreeMap<(Format, i64), u64>,
@@ -164,6 +166,8 @@ impl Part {
                 Row::Excluded(exclusion) => {
                     *self.excluded.entry((format, exclusion)).or_default() += 1;
                 }
+                Row::Run(run) => self.runs.keep(*run),
+                Row::Certain(action) => self.runs.certain(action),
             }
         }
     }
@@ -196,6 +200,7 @@ impl Part {
         }
         self.decisions.extend(other.decisions);
         self.transitions.and(other.transitions);
+        self.runs.and(other.runs);
         for (key, count) in other.excluded {
             *self.excluded.entry(key).or_default() += count;
         }
@@ -219,7 +224,17 @@ impl Part {
 
     /// All of it, once every file was read.
     pub(crate) fn finish(mut self, context: &Context, mut files: Vec<FileRead>) -> Collected {
+        for action in self.runs.alone() {
+            self.action(action);
+        }
         let mut actions: Vec<Action> = self.actions.into_values().collect();
+        let applied = self.runs.apply(&files, &mut actions);
+        for (format, count) in applied.dry_runs {
+            *self
+                .excluded
+                .entry((format, Exclusion::DryRun))
+                .or_default() += count;
+        }
         let confirmed = self.transitions.confirm(&context.host, &mut actions);
         if confirmed.phantoms > 0 {
             let phantoms = (Format::AptHistory, Exclusion::DryRun);
@@ -264,6 +279,7 @@ impl Part {
             files,
             unreadable: self.unreadable.into_iter().collect(),
             unconfirmed: confirmed.unconfirmed,
+            unknown_runs: applied.unknown,
         }
     }
 }
@@ -286,10 +302,7 @@ fn again(known: &mut Action, mut other: Action) {
         std::mem::swap(known, &mut other);
     }
     known.places.extend(&other.places);
-    let unclear = |actor: &Actor| (actor.nature == Nature::Unclear, actor.clone());
-    if unclear(&other.actor) < unclear(&known.actor) {
-        known.actor = other.actor;
-    }
+    known.actor = clearer(known.actor.clone(), other.actor);
     for reference in other.references {
         if !known.references.contains(&reference) {
             known.references.push(reference);

@@ -284,9 +284,11 @@ impl<'a> Index<'a> {
         if *link == Link::SystemAndTime {
             reasons.insert(Reason::WeakLink);
         }
-        if !names(change, &action.system) {
+        // The id of a run is used once, by that run.
+        let of_this_run = names_run(change, action);
+        if !of_this_run && !names(change, &action.system) {
             reasons.insert(Reason::TargetNotNamed);
-        } else if change.window.is_none() {
+        } else if !of_this_run && change.window.is_none() {
             let first = self.runs.get(&(number, label(&action.system)));
             let at = action.started.latest.unix_millis();
             if first.is_some_and(|first| at.saturating_sub(*first) > RUN_SECONDS * 1000) {
@@ -396,6 +398,18 @@ fn names(change: &Change, system: &str) -> bool {
         target.eq_ignore_ascii_case(system)
             || (label(target) == label(system) && (!target.contains('.') || !system.contains('.')))
     })
+}
+
+/// Whether a change record is of the very run that the action belongs to: both carry the id that the
+/// acting system gave it. No text gives such a reference, so nobody can type it.
+fn names_run(change: &Change, action: &Action) -> bool {
+    let native = |reference: &&Reference| matches!(reference, Reference::Native(_));
+    change.format == action.format
+        && action
+            .references
+            .iter()
+            .filter(native)
+            .any(|reference| change.references.contains(reference))
 }
 
 /// Whether an action ran outside its change's window, or may have.

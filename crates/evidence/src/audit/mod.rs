@@ -16,6 +16,7 @@ mod reader;
 mod reading;
 mod reason;
 mod report;
+mod runs;
 mod schema;
 mod tables;
 mod text;

@@ -3,6 +3,7 @@
 //! found in `link`.
 
 use super::moment::Moment;
+use super::runs::Run;
 use super::schema;
 use countersign_domain::Digest;
 use schemars::JsonSchema;
@@ -31,11 +32,15 @@ pub enum Format {
     ServiceNow,
     /// Jira Service Management requests and their approvals.
     Jira,
+    /// The events of ansible-runner.
+    AnsibleRunner,
+    /// AWX (Ansible Automation Platform): jobs, their events, approvals in workflows.
+    Awx,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::AptHistory,
         Self::Dpkg,
         Self::UnattendedUpgrades,
@@ -44,6 +49,8 @@ impl Format {
         Self::GitHub,
         Self::ServiceNow,
         Self::Jira,
+        Self::AnsibleRunner,
+        Self::Awx,
     ];
 
     /// Its name, as reports write it.
@@ -58,6 +65,8 @@ impl Format {
             Self::GitHub => "github",
             Self::ServiceNow => "servicenow",
             Self::Jira => "jira",
+            Self::AnsibleRunner => "ansible-runner",
+            Self::Awx => "awx",
         }
     }
 }
@@ -301,6 +310,10 @@ pub enum Row {
     Decision(Box<Decision>),
     /// Counted, and no more.
     Excluded(Exclusion),
+    /// What is told of a whole run.
+    Run(Box<Run>),
+    /// The action with this key was done, even where its run was a dry one.
+    Certain(Digest),
 }
 
 #[cfg(test)]

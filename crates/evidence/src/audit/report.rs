@@ -504,6 +504,13 @@ fn gaps(collected: &Collected, people: &People, question: &Question) -> Vec<Stri
             collected.unconfirmed
         ));
     }
+    if collected.unknown_runs > 0 {
+        gaps.push(format!(
+            "changes by Ansible of whose run nothing is told (the file `command` beside runner's \
+             events, the job of AWX): {}; some may have been dry runs (--check)",
+            collected.unknown_runs
+        ));
+    }
     if people.persons() == 0 && !collected.decisions.is_empty() {
         gaps.push(
             "no registry of named humans was given (--people), so no approver counts as one".into(),
@@ -516,6 +523,8 @@ fn gaps(collected: &Collected, people: &People, question: &Question) -> Vec<Stri
 const fn is_log(format: Format) -> bool {
     match format {
         Format::AptHistory
+        | Format::AnsibleRunner
+        | Format::Awx
         | Format::Dpkg
         | Format::UnattendedUpgrades
         | Format::CloudTrail

@@ -1,6 +1,7 @@
 //! Whole logs, good and with one defect each, and the page that `why` prints for them.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod ansible;
 mod audit;
 mod audit_output;
 mod emergency;

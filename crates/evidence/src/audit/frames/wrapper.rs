@@ -1,6 +1,6 @@
 //! Recognises the objects in which services wrap lists of records, by the keys before the list:
-//! CloudTrail's `Records`, the `result` of `ServiceNow`, the `values` and `issues` of Jira, the `items` of a
-//! Kubernetes list. An object with any other key before it is a record itself.
+//! CloudTrail's `Records`, the `result` of `ServiceNow`, the `values` and `issues` of Jira, the
+//! `results` of AWX, the `items` of a Kubernetes list. An object with any other key before it is a record itself.
 
 use super::scan::{Text, text};
 
@@ -16,9 +16,14 @@ pub(super) enum Head {
 }
 
 /// Keys whose array holds the records.
-const LISTS: [&[u8]; 5] = [b"Records", b"result", b"values", b"issues", b"items"];
+const LISTS: [&[u8]; 6] = [
+    b"Records", b"result", b"results", b"values", b"issues", b"items",
+];
 /// Keys that may stand before it.
-const BESIDE: [&[u8]; 16] = [
+const BESIDE: [&[u8]; 19] = [
+    b"count",
+    b"next",
+    b"previous",
     b"kind",
     b"apiVersion",
     b"metadata",

@@ -2,6 +2,8 @@
 //! person from an automation. A reader sees one record at a time, keeps nothing between records
 //! unless its format needs it, and believes nothing: what it does not understand is unreadable.
 
+mod ansible;
+mod awx;
 mod cloudtrail;
 mod github;
 mod jira;
@@ -112,6 +114,8 @@ pub(crate) const JSON: &[&dyn JsonReader] = &[
     &github::GitHub,
     &servicenow::ServiceNow,
     &jira::Jira,
+    &ansible::AnsibleRunner,
+    &awx::Awx,
 ];
 
 /// What every reader says of itself.

@@ -1,0 +1,217 @@
+//! The audit of Ansible's runs: a real run and a real dry run of the same play (cut down), and runs in
+//! a workflow of AWX's that somebody approved.
+
+use crate::audit::audited;
+use countersign_evidence::audit::{Exclusion, Format, Reason, Report, Verdict};
+
+const RUN: &str = include_str!("../fixtures/ansible/run.jsonl");
+const DRY: &str = include_str!("../fixtures/ansible/dry.jsonl");
+
+/// The file that runner keeps beside a run's events.
+fn command(option: &str) -> String {
+    format!(
+        r#"{{"command": ["ansible-playbook", "{option}", "-i", "/srv/inventory", "patch.yml"], "cwd": "/srv/play", "env": {{"HOME": "/root"}}}}"#
+    )
+}
+
+fn summaries(report: &Report) -> Vec<&str> {
+    let actions = report.actions.iter();
+    actions.map(|found| found.action.summary.as_str()).collect()
+}
+
+fn dry_runs(report: &Report) -> u64 {
+    let dry = |one: &&countersign_evidence::audit::Excluded| one.why == Exclusion::DryRun;
+    report
+        .excluded
+        .iter()
+        .filter(dry)
+        .map(|one| one.records)
+        .sum()
+}
+
+fn gap(report: &Report) -> bool {
+    report.gaps.iter().any(|gap| gap.contains("--check"))
+}
+
+#[test]
+fn a_dry_run_is_told_by_the_command_line_beside_its_events() {
+    // The dry run says that it changed a file, as if it had. Here it is a package.
+    let dry = DRY.replace("ansible.builtin.copy", "ansible.builtin.package");
+    let alone = audited(&[("events.jsonl", dry.as_bytes())]);
+    assert_eq!(
+        summaries(&alone),
+        ["package: Copy", "command: Always in check"]
+    );
+    assert!(gap(&alone), "{:?}", alone.gaps);
+    for option in ["--check", "-C"] {
+        let beside = audited(&[
+            ("command", command(option).as_bytes()),
+            ("events.jsonl", dry.as_bytes()),
+        ]);
+        // A command that was run all the same (check_mode: false) stays.
+        assert_eq!(summaries(&beside), ["command: Always in check"]);
+        assert_eq!(dry_runs(&beside), 1);
+        assert!(!gap(&beside), "{:?}", beside.gaps);
+    }
+}
+
+#[test]
+fn a_real_run_is_told_with_and_without_its_command_line() {
+    let alone = audited(&[("events.jsonl", RUN.as_bytes())]);
+    let beside = audited(&[
+        ("events.jsonl", RUN.as_bytes()),
+        ("command", command("-e change=CHG0099999").as_bytes()),
+    ]);
+    assert_eq!(summaries(&alone), summaries(&beside));
+    assert_eq!((alone.actions.len(), alone.counts.ungoverned), (7, 7));
+    assert!(gap(&alone) && !gap(&beside));
+    let names = |report: &Report| report.actions[0].action.references.len();
+    assert_eq!((names(&alone), names(&beside)), (1, 2));
+}
+
+/// Two events of job 42, on two hosts.
+fn events() -> String {
+    let event = |host: &str, uuid: &str| {
+        format!(
+            r#"{{"id":7,"type":"job_event","event":"runner_on_ok","uuid":"{uuid}","created":"2026-11-05T02:01:00Z",
+            "event_data":{{"play":"Patch","task":"upgrade","task_action":"apt","host":"{host}","res":{{"changed":true}}}},
+            "job":42,"host_name":"{host}","changed":true,"summary_fields":{{"job":{{"id":42,"name":"Patch web"}}}}}}"#
+        )
+    };
+    format!(
+        r#"{{"count":2,"next":null,"previous":null,"results":[{},{}]}}"#,
+        event("web01", "u-1"),
+        event("web02", "u-2")
+    )
+}
+
+fn job(kind: &str, workflow: &str) -> String {
+    format!(
+        r#"{{"count":1,"next":null,"previous":null,"results":[{{"id":42,"type":"job","name":"Patch web","status":"successful",
+        "job_type":"{kind}","launch_type":"workflow","launched_by":{{"name":"Weekly","type":"workflow_job"}},
+        "created":"2026-11-05T01:59:00Z","started":"2026-11-05T02:00:00Z","finished":"2026-11-05T02:02:00Z","playbook":"patch.yml",
+        "limit":"web01","summary_fields":{{"source_workflow_job":{workflow}}}}}]}}"#
+    )
+}
+
+const TWELVE: &str = r#"{"id":12,"name":"Weekly"}"#;
+
+fn approval(workflow: &str, who: &str, created_by: &str, at: &str) -> String {
+    format!(
+        r#"{{"count":1,"next":null,"previous":null,"results":[{{"id":43,"type":"workflow_approval","name":"May we?",
+        "status":"successful","launch_type":"workflow","timed_out":false,"created":"2026-11-05T01:00:00Z","finished":"{at}",
+        "summary_fields":{{"workflow_job":{workflow},"source_workflow_job":{workflow},
+        "created_by":{{"username":"{created_by}"}},"approved_or_denied_by":{{"username":"{who}"}}}}}}]}}"#
+    )
+}
+
+fn judged(files: &[&str]) -> Vec<(String, Option<Verdict>, Vec<Reason>)> {
+    let of = |files: &[&str]| {
+        let named: Vec<(String, &[u8])> = files
+            .iter()
+            .enumerate()
+            .map(|(at, text)| (format!("{at}.json"), text.as_bytes()))
+            .collect();
+        let named: Vec<(&str, &[u8])> = named
+            .iter()
+            .map(|(name, text)| (name.as_str(), *text))
+            .collect();
+        let found = |found: &countersign_evidence::audit::ActionFound| {
+            let reasons = found.reasons.iter().copied().collect();
+            (found.action.system.clone(), found.verdict, reasons)
+        };
+        audited(&named)
+            .actions
+            .iter()
+            .map(found)
+            .collect::<Vec<_>>()
+    };
+    let forwards = of(files);
+    let backwards: Vec<&str> = files.iter().rev().copied().collect();
+    let mut turned = of(&backwards);
+    let mut sorted = forwards.clone();
+    turned.sort_by(|one, other| one.0.cmp(&other.0));
+    sorted.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(sorted, turned);
+    sorted
+}
+
+#[test]
+fn an_approval_in_a_workflow_covers_what_that_run_did() {
+    let yes = approval(TWELVE, "ada", "ben", "2026-11-05T01:30:00Z");
+    let (events, run) = (events(), job("run", TWELVE));
+    let both = judged(&[&events, &run, &yes]);
+    assert_eq!(
+        both,
+        ["web01", "web02"].map(|host| (host.to_owned(), Some(Verdict::Clean), vec![]))
+    );
+    // Without events, the job itself counts, for whom its limit names.
+    let alone = judged(&[&run, &yes]);
+    assert_eq!(alone, [("web01".to_owned(), Some(Verdict::Clean), vec![])]);
+    use Reason as R;
+    for (workflow, who, by, at, reasons) in [
+        (
+            r#"{"id":13,"name":"Weekly"}"#,
+            "ada",
+            "ben",
+            "2026-11-05T01:30:00Z",
+            R::NoRecord,
+        ),
+        // The same number, of another controller.
+        (
+            r#"{"id":12,"name":"Nightly"}"#,
+            "ada",
+            "ben",
+            "2026-11-05T01:30:00Z",
+            R::NoRecord,
+        ),
+        (
+            TWELVE,
+            "ada",
+            "ben",
+            "2026-11-05T02:30:00Z",
+            R::ApprovedLate,
+        ),
+        (
+            TWELVE,
+            "ada",
+            "ada",
+            "2026-11-05T01:30:00Z",
+            R::SelfApproval,
+        ),
+        (
+            TWELVE,
+            "mallory",
+            "ben",
+            "2026-11-05T01:30:00Z",
+            R::ApproverUnknown,
+        ),
+        (TWELVE, "ada", "ben", "", R::NoDecisionTime),
+    ] {
+        let found = judged(&[&events, &run, &approval(workflow, who, by, at)]);
+        assert!(found.iter().all(|one| one.2 == [reasons]), "{found:?}");
+    }
+    let denied = yes.replace("successful", "failed");
+    let found = judged(&[&events, &run, &denied]);
+    assert!(
+        found.iter().all(|one| one.2 == [R::NotApproved]),
+        "{found:?}"
+    );
+    // A play that is called as the run is no run of the workflow.
+    let typed = job("run", "null").replace("Patch web", "awx workflow job 12 Weekly");
+    let found = judged(&[&typed, &yes]);
+    assert_eq!(found[0].2, [R::NoRecord]);
+}
+
+#[test]
+fn the_events_of_a_dry_run_of_awx_are_none() {
+    let report = audited(&[
+        ("events", events().as_bytes()),
+        ("job", job("check", TWELVE).as_bytes()),
+    ]);
+    assert!(report.actions.is_empty());
+    // Two events, and the job.
+    assert_eq!(dry_runs(&report), 3);
+    let rows = report.files[0].rows[&Format::Awx] + report.files[1].rows[&Format::Awx];
+    assert_eq!(rows, 3);
+}
