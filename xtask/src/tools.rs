@@ -16,7 +16,7 @@ struct Tool {
 }
 
 /// Everything the tests start. apt-get comes first: without it nothing can be installed.
-const TOOLS: [Tool; 15] = [
+const TOOLS: [Tool; 16] = [
     Tool {
         program: "apt-get",
         package: "apt",
@@ -72,6 +72,10 @@ const TOOLS: [Tool; 15] = [
     Tool {
         program: "/usr/lib/python3/dist-packages/distro_info.py",
         package: "python3-distro-info",
+    },
+    Tool {
+        program: "chromium",
+        package: "chromium",
     },
     Tool {
         program: "lsb_release",

@@ -114,12 +114,15 @@ fn reports_are_written_beside_the_summary_whole_or_not_at_all() {
     let out = logs.0.path().join("out");
     fs::create_dir(&out).unwrap();
     let (csv, json) = (out.join("report.csv"), out.join("Report.JSON"));
+    let html = out.join("report.html");
     fs::write(&csv, "from before").unwrap();
     let reports = [
         "--report",
         csv.to_str().unwrap(),
         "--report",
         json.to_str().unwrap(),
+        "--report",
+        html.to_str().unwrap(),
     ];
     let run = logs.audit(&reports);
     assert_eq!(run.code, 1, "{}", run.stderr);
@@ -129,7 +132,10 @@ fn reports_are_written_beside_the_summary_whole_or_not_at_all() {
     let report: serde_json::Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
     assert_eq!(report["counts"]["ungoverned"], 1);
     // Nothing else is left in the folder.
-    assert_eq!(fs::read_dir(&out).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 3);
+    // The page tells how it was made.
+    let page = fs::read_to_string(&html).unwrap();
+    assert!(page.contains("--since 2026-11-01"), "{page}");
     // stdout is the data alone.
     let run = logs.audit(&["--format", "csv"]);
     assert_eq!(run.code, 1);

@@ -4,6 +4,8 @@
 mod ansible;
 mod audit;
 mod audit_output;
+mod audit_page;
+mod browser;
 mod emergency;
 mod facts;
 mod folder;

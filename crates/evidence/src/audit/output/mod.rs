@@ -1,8 +1,11 @@
 //! The report in the forms that others take: each a pure function of the report and of how it came
 //! about. Judges nothing, opens no file, asks no clock.
 
+mod charts;
 mod columns;
+mod controls;
 mod csv;
+mod html;
 
 use super::report::Report;
 use countersign_domain::Timestamp;
@@ -11,6 +14,8 @@ use std::io::Write;
 /// A form that a report is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
+    /// One page for people, which needs nothing else.
+    Html,
     /// The whole report, as it is.
     Json,
     /// One row an action, with the columns that auditors ask for.
@@ -46,12 +51,13 @@ pub enum OutputError {
 
 impl Form {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Json, Self::Csv];
+    pub const ALL: [Self; 3] = [Self::Html, Self::Json, Self::Csv];
 
     /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Html => "html",
             Self::Json => "json",
             Self::Csv => "csv",
         }
@@ -61,6 +67,7 @@ impl Form {
     #[must_use]
     pub const fn extension(self) -> &'static str {
         match self {
+            Self::Html => ".html",
             Self::Json => ".json",
             Self::Csv => ".csv",
         }
@@ -88,6 +95,7 @@ impl Form {
         mut out: impl Write,
     ) -> Result<(), OutputError> {
         match self {
+            Self::Html => html::write(report, provenance, &mut out)?,
             Self::Json => {
                 serde_json::to_writer_pretty(&mut out, report)?;
                 writeln!(out)?;
