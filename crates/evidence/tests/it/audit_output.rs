@@ -188,3 +188,87 @@ fn the_published_schema_is_the_one_that_reports_keep() {
         assert!(!violations(&schema, &bad).is_empty(), "{pointer}");
     }
 }
+
+const OSCAL: &str = include_str!("../schemas/oscal_assessment-results_1.2.1.json");
+
+/// The estate with everything in it that a log could bring into a document.
+fn hostile() -> Report {
+    let mut report = estate();
+    let words = || " \n\u{202e}<script>\u{1b}[2J \"'=".to_owned();
+    report.gaps.push(words());
+    for file in &mut report.files {
+        file.path = std::path::PathBuf::from(format!("a b:%/#?{}", words()));
+    }
+    for found in &mut report.actions {
+        found.action.summary = words();
+        found.action.system = words();
+        found.action.actor.name = words();
+        found.action.items = vec![words()];
+        if let Some(change) = &mut found.change {
+            change.number = words();
+            change.requesters = vec![words()];
+        }
+    }
+    // And nothing at all.
+    report.actions[0].action.system = String::new();
+    report.actions[0].action.summary = String::new();
+    report.actions[0].action.actor.name = String::new();
+    report
+}
+
+#[test]
+fn oscal_keeps_the_official_schema_and_tells_every_action_that_is_not_clean() {
+    let schema: Value = serde_json::from_str(OSCAL).unwrap();
+    for report in [estate(), hostile(), audited(&[])] {
+        let text = written(Form::Oscal, &report, &provenance());
+        assert_eq!(text, written(Form::Oscal, &report, &provenance()));
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(violations(&schema, &value), Vec::<String>::new());
+        // Every id is there once, and every reference leads to one.
+        let uuids: Vec<&str> = text
+            .match_indices("\"uuid\": \"")
+            .map(|(at, found)| &text[at + found.len()..at + found.len() + 36])
+            .collect();
+        let known: std::collections::BTreeSet<&str> = uuids.iter().copied().collect();
+        assert_eq!(known.len(), uuids.len());
+        for (at, found) in text.match_indices("\"href\": \"#") {
+            assert!(known.contains(&text[at + found.len()..at + found.len() + 36]));
+        }
+    }
+    let report = estate();
+    let text = written(Form::Oscal, &report, &provenance());
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let result = &document["assessment-results"]["results"][0];
+    let observations = result["observations"].as_array().unwrap();
+    let unclean = report.counts.partial + report.counts.ungoverned;
+    let told = observations.iter().filter(|one| one["props"].is_array());
+    assert_eq!(told.count() as u64, unclean);
+    assert_eq!(result["findings"][0]["target"]["target-id"], "cm-3_obj.b-2");
+    assert_eq!(
+        result["findings"][0]["target"]["status"]["state"],
+        "not-satisfied"
+    );
+    assert_eq!(result["findings"][0]["target"]["status"]["reason"], "fail");
+    // All of it clean, and nothing missing: as far as this evidence goes.
+    let mut clean = estate();
+    clean
+        .actions
+        .retain(|found| found.verdict == Some(Verdict::Clean));
+    clean.counts.autonomous = 1;
+    (clean.counts.partial, clean.counts.ungoverned) = (0, 0);
+    let status = |report: &Report| {
+        let text = written(Form::Oscal, report, &provenance());
+        let document: Value = serde_json::from_str(&text).unwrap();
+        let finding = &document["assessment-results"]["results"][0]["findings"][0];
+        let status = finding["target"]["status"].clone();
+        (status["state"].clone(), status["reason"].clone())
+    };
+    clean.gaps = vec!["a day is missing".into()];
+    assert_eq!(status(&clean), (json!("not-satisfied"), json!("other")));
+    clean.gaps.clear();
+    assert_eq!(status(&clean), (json!("satisfied"), json!("pass")));
+    // The check can fail.
+    let mut broken = document.clone();
+    broken["assessment-results"]["results"][0]["start"] = json!("yesterday");
+    assert!(!violations(&schema, &broken).is_empty());
+}

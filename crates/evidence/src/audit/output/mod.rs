@@ -6,6 +6,7 @@ mod columns;
 mod controls;
 mod csv;
 mod html;
+mod oscal;
 
 use super::report::Report;
 use countersign_domain::Timestamp;
@@ -20,6 +21,8 @@ pub enum Form {
     Json,
     /// One row an action, with the columns that auditors ask for.
     Csv,
+    /// OSCAL assessment results.
+    Oscal,
 }
 
 /// How a report came about: what it takes to make it again.
@@ -51,7 +54,7 @@ pub enum OutputError {
 
 impl Form {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Html, Self::Json, Self::Csv];
+    pub const ALL: [Self; 4] = [Self::Html, Self::Json, Self::Csv, Self::Oscal];
 
     /// Its name.
     #[must_use]
@@ -60,6 +63,7 @@ impl Form {
             Self::Html => "html",
             Self::Json => "json",
             Self::Csv => "csv",
+            Self::Oscal => "oscal",
         }
     }
 
@@ -70,6 +74,7 @@ impl Form {
             Self::Html => ".html",
             Self::Json => ".json",
             Self::Csv => ".csv",
+            Self::Oscal => ".oscal.json",
         }
     }
 
@@ -101,6 +106,7 @@ impl Form {
                 writeln!(out)?;
             }
             Self::Csv => csv::write(report, provenance, &mut out)?,
+            Self::Oscal => oscal::write(report, provenance, &mut out)?,
         }
         out.flush()?;
         Ok(())
