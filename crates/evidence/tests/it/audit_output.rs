@@ -1,7 +1,9 @@
 //! The forms that a report is written in, over one small estate that has every verdict.
 
 use crate::audit::{CLOUDTRAIL, HISTORY, audited, servicenow};
-use countersign_evidence::audit::{By, Form, Provenance, Report, SCHEMA_ID, Verdict, schema};
+use countersign_evidence::audit::{
+    By, Form, Provenance, Reason, Report, SCHEMA_ID, Verdict, schema,
+};
 use expect_test::expect_file;
 use serde_json::{Value, json};
 
@@ -271,4 +273,60 @@ fn oscal_keeps_the_official_schema_and_tells_every_action_that_is_not_clean() {
     let mut broken = document.clone();
     broken["assessment-results"]["results"][0]["start"] = json!("yesterday");
     assert!(!violations(&schema, &broken).is_empty());
+}
+
+const OCSF: &str = include_str!("../schemas/ocsf_compliance_finding_1.8.0.json");
+
+#[test]
+fn ocsf_findings_keep_the_dictionary_one_for_each_autonomous_action() {
+    let schema: Value = serde_json::from_str(OCSF).unwrap();
+    for report in [estate(), hostile()] {
+        let text = written(Form::Ocsf, &report, &provenance());
+        let findings: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(findings.len() as u64, report.counts.autonomous);
+        for (finding, found) in findings.iter().zip(report.autonomous()) {
+            assert_eq!(violations(&schema, finding), Vec::<String>::new());
+            let (status, id) = match found.verdict.unwrap() {
+                Verdict::Clean => ("Pass", 1),
+                Verdict::Partial | Verdict::Ungoverned => ("Fail", 3),
+            };
+            assert_eq!(finding["compliance"]["status"], status);
+            assert_eq!(finding["compliance"]["status_id"], id);
+            let reasons = serde_json::to_value(&found.reasons).unwrap();
+            assert_eq!(finding["unmapped"]["countersign"]["reasons"], reasons);
+        }
+    }
+    // What the logs leave open yields no result; anything else beside it fails.
+    let mut report = estate();
+    let partial = |found: &&mut countersign_evidence::audit::ActionFound| {
+        found.verdict == Some(Verdict::Partial)
+    };
+    report
+        .actions
+        .retain(|found| found.verdict == Some(Verdict::Partial));
+    let found = report.actions.iter_mut().find(partial).unwrap();
+    found.reasons = [Reason::ClockUnclear].into();
+    let status = |report: &Report| -> Value {
+        let text = written(Form::Ocsf, report, &provenance());
+        let finding: Value = serde_json::from_str(text.trim()).unwrap();
+        finding["compliance"]["status"].clone()
+    };
+    assert_eq!(status(&report), "Warning");
+    report.actions[0].reasons.insert(Reason::SelfApproval);
+    assert_eq!(status(&report), "Fail");
+    // The check can fail: an attribute that the dictionary has not, and a number that no enum has.
+    let text = written(Form::Ocsf, &estate(), &provenance());
+    let good: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    for (pointer, wrong) in [
+        ("/compliance", json!({"verdict": "clean"})),
+        ("/severity_id", json!(42)),
+        ("/class_uid", json!(2004)),
+    ] {
+        let mut bad = good.clone();
+        *bad.pointer_mut(pointer).unwrap() = wrong;
+        assert!(!violations(&schema, &bad).is_empty(), "{pointer}");
+    }
 }

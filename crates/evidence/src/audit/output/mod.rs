@@ -6,6 +6,7 @@ mod columns;
 mod controls;
 mod csv;
 mod html;
+mod ocsf;
 mod oscal;
 
 use super::report::Report;
@@ -21,6 +22,8 @@ pub enum Form {
     Json,
     /// One row an action, with the columns that auditors ask for.
     Csv,
+    /// OCSF compliance findings, one a line.
+    Ocsf,
     /// OSCAL assessment results.
     Oscal,
 }
@@ -54,7 +57,7 @@ pub enum OutputError {
 
 impl Form {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Html, Self::Json, Self::Csv, Self::Oscal];
+    pub const ALL: [Self; 5] = [Self::Html, Self::Json, Self::Csv, Self::Ocsf, Self::Oscal];
 
     /// Its name.
     #[must_use]
@@ -63,6 +66,7 @@ impl Form {
             Self::Html => "html",
             Self::Json => "json",
             Self::Csv => "csv",
+            Self::Ocsf => "ocsf",
             Self::Oscal => "oscal",
         }
     }
@@ -74,6 +78,7 @@ impl Form {
             Self::Html => ".html",
             Self::Json => ".json",
             Self::Csv => ".csv",
+            Self::Ocsf => ".ocsf.jsonl",
             Self::Oscal => ".oscal.json",
         }
     }
@@ -106,6 +111,7 @@ impl Form {
                 writeln!(out)?;
             }
             Self::Csv => csv::write(report, provenance, &mut out)?,
+            Self::Ocsf => ocsf::write(report, provenance, &mut out)?,
             Self::Oscal => oscal::write(report, provenance, &mut out)?,
         }
         out.flush()?;
