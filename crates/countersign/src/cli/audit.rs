@@ -16,10 +16,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// A machine's own logs: folder, and how the names in it begin.
-const OWN: [(&str, &str); 3] = [
+const OWN: [(&str, &str); 5] = [
     ("/var/log/apt", "history.log"),
     ("/var/log", "dpkg.log"),
     ("/var/log/unattended-upgrades", "unattended-upgrades.log"),
+    ("/var/lib/dnf", "history.sqlite"),
+    ("/usr/lib/sysimage/libdnf5", "transaction_history.sqlite"),
 ];
 
 /// Arguments of `audit`.
@@ -31,7 +33,7 @@ const OWN: [(&str, &str); 3] = [
 pub struct AuditArguments {
     #[command(subcommand)]
     command: Option<AuditCommand>,
-    /// Files and folders of logs and approvals; `-` is standard input [default: this machine's own apt logs]
+    /// Files and folders of logs and approvals; `-` is standard input [default: this machine's own logs of apt, dpkg and dnf]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The registry of named humans: CSV with a column `name`, others with further names, and `kind`
@@ -159,7 +161,7 @@ fn report(arguments: &AuditArguments) -> Result<Report, Failure> {
         arguments.paths.clone()
     };
     if paths.is_empty() {
-        return Err(usage("this machine has no logs of apt or dpkg".into())
+        return Err(usage("this machine has no logs of apt, dpkg or dnf".into())
             .hint("name files or folders; `countersign audit formats` says what is read"));
     }
     let found: Found = audit::find(&paths)

@@ -5,6 +5,7 @@
 
 mod collect;
 mod confirm;
+mod database;
 mod frames;
 mod input;
 mod judge;

@@ -36,11 +36,13 @@ pub enum Format {
     AnsibleRunner,
     /// AWX (Ansible Automation Platform): jobs, their events, approvals in workflows.
     Awx,
+    /// dnf's history.
+    Dnf,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AptHistory,
         Self::Dpkg,
         Self::UnattendedUpgrades,
@@ -51,6 +53,7 @@ impl Format {
         Self::Jira,
         Self::AnsibleRunner,
         Self::Awx,
+        Self::Dnf,
     ];
 
     /// Its name, as reports write it.
@@ -67,6 +70,7 @@ impl Format {
             Self::Jira => "jira",
             Self::AnsibleRunner => "ansible-runner",
             Self::Awx => "awx",
+            Self::Dnf => "dnf",
         }
     }
 }

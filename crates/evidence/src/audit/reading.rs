@@ -3,11 +3,12 @@
 //! out and reads it; tables and lines are read by one. Memory is bounded by threads, not by files.
 
 use super::collect::{Collected, FileRead, Part, Progress};
+use super::database::{Database, is_beside, is_database};
 use super::frames::{Frame, Frames, RECORD_BYTES_MAX};
 use super::input::{self, Shared};
 use super::model::{FileNumber, Format, Place, Row};
 use super::reader::lines::LineReader;
-use super::reader::{Context, JsonReader, Record, Taken, servicenow};
+use super::reader::{Context, JsonReader, Record, Taken, dnf, servicenow};
 use super::tables::{Table, is_table};
 use std::io::{self, BufRead};
 use std::ops::Range;
@@ -305,6 +306,15 @@ impl<'a> Reading<'a> {
                 self.work.opened(None);
                 self.table(&mut opened.content, offset, number)
             }
+            Shape::Database => {
+                self.work.opened(None);
+                self.database(&mut opened.content, number, path)
+            }
+            Shape::Beside => {
+                self.work.opened(None);
+                self.part.count(number, Format::Dnf, None);
+                Ok(())
+            }
             Shape::Lines => {
                 self.work.opened(None);
                 self.lines(&mut opened.content, offset, number)
@@ -359,6 +369,25 @@ impl<'a> Reading<'a> {
             }
         }
         self.part.unrecognised(record.place.file);
+    }
+
+    fn database(
+        &mut self,
+        content: &mut dyn BufRead,
+        number: FileNumber,
+        path: &Path,
+    ) -> io::Result<()> {
+        let database = Database::open(&mut &mut *content, path)?;
+        let told = dnf::read(&database, number, self.work.context, &mut self.rows);
+        // What was read before it broke off counts.
+        self.part.keep(Format::Dnf, &mut self.rows);
+        for (place, told) in told?.unwrap_or_default() {
+            match told {
+                Ok(at) => self.part.count(number, Format::Dnf, Some(&at)),
+                Err(why) => self.part.unreadable(place, why),
+            }
+        }
+        Ok(())
     }
 
     fn table(
@@ -470,6 +499,10 @@ enum Shape {
     Records,
     /// CSV.
     Table,
+    /// A database.
+    Database,
+    /// What stands beside a database, and is read with it.
+    Beside,
     /// Lines, of which some may be JSON.
     Lines,
 }
@@ -486,6 +519,8 @@ impl Shape {
         let first = beginning.iter().find(|byte| !byte.is_ascii_whitespace());
         let shape = match first {
             Some(b'{' | b'[') => Self::Records,
+            _ if is_database(beginning) => Self::Database,
+            _ if is_beside(beginning) => Self::Beside,
             _ if is_table(beginning) => Self::Table,
             _ => Self::Lines,
         };

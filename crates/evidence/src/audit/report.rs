@@ -525,6 +525,7 @@ const fn is_log(format: Format) -> bool {
         Format::AptHistory
         | Format::AnsibleRunner
         | Format::Awx
+        | Format::Dnf
         | Format::Dpkg
         | Format::UnattendedUpgrades
         | Format::CloudTrail

@@ -71,7 +71,7 @@ fn question() -> Question {
     }
 }
 
-fn audited_in(zone: &str, folder: &Path) -> Report {
+pub(crate) fn audited_in(zone: &str, folder: &Path) -> Report {
     audited_by(2, zone, folder)
 }
 

@@ -6,6 +6,7 @@ mod audit;
 mod audit_output;
 mod audit_page;
 mod browser;
+mod dnf;
 mod emergency;
 mod facts;
 mod folder;

@@ -5,6 +5,7 @@
 mod ansible;
 mod awx;
 mod cloudtrail;
+pub(crate) mod dnf;
 mod github;
 mod jira;
 mod kubernetes;
@@ -122,6 +123,7 @@ pub(crate) const JSON: &[&dyn JsonReader] = &[
 #[must_use]
 pub fn formats() -> Vec<About> {
     let mut all = lines::ABOUT.to_vec();
+    all.push(dnf::ABOUT);
     all.extend(JSON.iter().map(|reader| reader.about()));
     all
 }
