@@ -208,7 +208,7 @@ fn people(file: &Path) -> Result<People, Failure> {
 }
 
 /// This machine's own logs.
-fn own() -> Vec<PathBuf> {
+pub(crate) fn own() -> Vec<PathBuf> {
     let mut paths = Vec::new();
     for (folder, begins) in OWN {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();

@@ -32,6 +32,7 @@ mod verify;
 mod why;
 mod witness;
 
+pub(crate) use audit::own as own_logs;
 pub use context::Context;
 pub use failure::{Exit, Failure};
 

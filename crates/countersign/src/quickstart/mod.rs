@@ -6,12 +6,14 @@
 mod demo;
 mod host;
 mod machine;
+mod past;
 mod person;
 mod prompt;
 mod report;
 mod setup;
 mod stage;
 
+use crate::ambient;
 use crate::deployment::{self, DeploymentError};
 use crate::serve::{Reach, Running, ServeError, Server};
 use crate::signing::SigningError;
@@ -220,7 +222,9 @@ fn decided(
             None
         }
     };
-    let document = report::Document::gather(&server, &founded.host, plain_apt)?;
+    // The sandbox is a world of its own, in which nothing was done before.
+    let past = (founded.sandbox.is_none()).then(|| past::Past::of_this_machine(ambient::now()));
+    let document = report::Document::gather(&server, &founded.host, plain_apt, past)?;
     if arguments.json {
         // stdout is data: this one document and nothing else.
         println!("{}", report::json(&document));
@@ -261,7 +265,7 @@ fn directory(arguments: &Arguments) -> Result<PathBuf, QuickstartError> {
         return Err(QuickstartError::Occupied(dir.display().to_string()));
     }
     let mut aside = dir.clone().into_os_string();
-    aside.push(format!(".{}", crate::ambient::now().unix_seconds()));
+    aside.push(format!(".{}", ambient::now().unix_seconds()));
     std::fs::rename(&dir, &aside).map_err(|source| QuickstartError::File {
         path: dir.display().to_string(),
         source,

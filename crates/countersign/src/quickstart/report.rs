@@ -2,6 +2,7 @@
 
 use super::QuickstartError;
 use super::host::HostProcess;
+use super::past::Past;
 use super::person::Human;
 use crate::serve::Running;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -26,6 +27,9 @@ pub(super) struct Document {
     changes: Vec<ChangePart>,
     #[serde(skip_serializing_if = "Option::is_none")]
     plain_apt: Option<PlainApt>,
+    /// What this machine's own logs show of the time before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit: Option<Past>,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,6 +78,7 @@ impl Document {
         server: &Running,
         host: &HostProcess,
         plain_apt: Option<PlainApt>,
+        audit: Option<Past>,
     ) -> Result<Self, QuickstartError> {
         let gate = server.deployment().gate();
         let world = gate.world()?;
@@ -97,6 +102,7 @@ impl Document {
             },
             changes: changes.into_iter().map(change).collect(),
             plain_apt,
+            audit,
         })
     }
 }
@@ -201,6 +207,9 @@ pub(super) fn print(document: &Document, dir: &Path, dir_was_named: bool, human:
         };
         println!("\nplain `{}` without a warrant: {verdict}", plain.command);
     }
+    if let Some(past) = &document.audit {
+        println!("\n{}", past.text(&program()));
+    }
     next_commands(document, dir, dir_was_named);
 }
 
@@ -272,8 +281,9 @@ fn standing(change: &ChangePart) -> String {
     }
 }
 
-fn next_commands(document: &Document, dir: &Path, dir_was_named: bool) {
-    let program = std::env::current_exe().map_or_else(
+/// How this program is called from here.
+fn program() -> String {
+    std::env::current_exe().map_or_else(
         |_| "countersign".to_owned(),
         |path| {
             let here = std::env::current_dir().unwrap_or_default();
@@ -282,7 +292,11 @@ fn next_commands(document: &Document, dir: &Path, dir_was_named: bool) {
                 Err(_) => path.display().to_string(),
             }
         },
-    );
+    )
+}
+
+fn next_commands(document: &Document, dir: &Path, dir_was_named: bool) {
+    let program = program();
     let option = if dir_was_named {
         format!(" --dir {}", dir.display())
     } else {

@@ -69,6 +69,8 @@ fn check_the_play(document: &Value) {
     }
     let notes = change(document, "cs-lib")["executions"][0]["notes"].to_string();
     assert!(notes.contains("swapped"), "{notes}");
+    // Nothing came before in the sandbox.
+    assert_eq!(document["audit"], Value::Null);
     assert_eq!(document["plain_apt"]["refused"], true);
     assert_eq!(document["plain_apt"]["exit_code"], 100);
 }
@@ -307,6 +309,16 @@ fn the_machine_itself_is_only_read() {
             assert_ne!(change["outcome"], Value::Null, "{change:#}");
             // Decided, but nothing of it ran.
             assert_eq!(change["executions"][0]["state"], "waiting", "{change:#}");
+        }
+        // Its own logs are judged, or it says why they are not.
+        let past = &document["audit"];
+        let judged = &past["judged"];
+        if judged.is_null() {
+            assert!(past["unread"].is_string(), "{document:#}");
+        } else {
+            let count = |name: &str| judged[name].as_u64().unwrap();
+            let verdicts = count("clean") + count("partial") + count("ungoverned");
+            assert_eq!(count("autonomous"), verdicts, "{judged:#}");
         }
         countersign(&dir, &["log", "verify"]).done();
     } else {
