@@ -7,7 +7,8 @@ use super::{Context, Exit, Failure};
 use crate::ambient;
 use countersign_domain::Timestamp;
 use countersign_evidence::audit::{
-    self, ActionFound, Found, PEOPLE_BYTES_MAX, People, Progress, Question, Report,
+    self, ActionFound, Found, MAPPING_BYTES_MAX, Mapping, PEOPLE_BYTES_MAX, People, Progress,
+    Question, Report,
 };
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use std::fs::File;
@@ -39,6 +40,9 @@ pub struct AuditArguments {
     /// The registry of named humans: CSV with a column `name`, others with further names, and `kind`
     #[arg(long, value_name = "FILE")]
     people: Option<PathBuf>,
+    /// What records of another format are, CSV or JSON: TOML, see docs/audit.md; as often as wanted
+    #[arg(long, value_name = "FILE")]
+    mapping: Vec<PathBuf>,
     /// From when on: `30d`, `12h`, a day, or a time in RFC 3339
     #[arg(long, default_value = "30d", value_name = "WHEN")]
     since: String,
@@ -143,7 +147,14 @@ fn report(arguments: &AuditArguments) -> Result<Report, Failure> {
             .into_owned()
     });
     let reading = audit::Context::new(arguments.tz.as_deref(), host)
-        .map_err(|error| usage(error.to_string()))?;
+        .map_err(|error| usage(error.to_string()))?
+        .with_mappings(
+            arguments
+                .mapping
+                .iter()
+                .map(|file| mapping(file))
+                .collect::<Result<_, _>>()?,
+        );
     let people = match &arguments.people {
         Some(file) => people(file)?,
         None => People::default(),
@@ -205,6 +216,18 @@ fn people(file: &Path) -> Result<People, Failure> {
         return Err(usage(format!("longer than {PEOPLE_BYTES_MAX} bytes")));
     }
     People::read(text.as_slice()).map_err(|error| usage(error.to_string()))
+}
+
+fn mapping(file: &Path) -> Result<Mapping, Failure> {
+    let usage = |error: String| Failure::new(Exit::Usage, format!("`{}`: {error}", file.display()));
+    let mut text = String::new();
+    File::open(file)
+        .and_then(|opened| opened.take(MAPPING_BYTES_MAX + 1).read_to_string(&mut text))
+        .map_err(|error| usage(error.to_string()))?;
+    if text.len() as u64 > MAPPING_BYTES_MAX {
+        return Err(usage(format!("longer than {MAPPING_BYTES_MAX} bytes")));
+    }
+    Mapping::read(&text).map_err(|error| usage(error.to_string()))
 }
 
 /// This machine's own logs.

@@ -9,6 +9,7 @@ mod database;
 mod frames;
 mod input;
 mod judge;
+mod mapping;
 mod model;
 mod moment;
 mod output;
@@ -25,6 +26,7 @@ mod text;
 pub use collect::{Collected, FileRead, Progress, Unreadable};
 pub use input::{Compression, FILES_MAX, Found, Skipped, find};
 pub use judge::{By, Judged, Link, RUN_SECONDS, Records, judge};
+pub use mapping::{MAPPING_BYTES_MAX, Mapping, MappingError};
 pub use model::{
     Action, Actor, Change, ChangeKind, Decision, Exclusion, FileNumber, Format, Nature, Outcome,
     Place, Plan, Reference,

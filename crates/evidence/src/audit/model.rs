@@ -38,11 +38,13 @@ pub enum Format {
     Awx,
     /// dnf's history.
     Dnf,
+    /// Any other, by a mapping.
+    Mapped,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::AptHistory,
         Self::Dpkg,
         Self::UnattendedUpgrades,
@@ -54,6 +56,7 @@ impl Format {
         Self::AnsibleRunner,
         Self::Awx,
         Self::Dnf,
+        Self::Mapped,
     ];
 
     /// Its name, as reports write it.
@@ -71,6 +74,7 @@ impl Format {
             Self::AnsibleRunner => "ansible-runner",
             Self::Awx => "awx",
             Self::Dnf => "dnf",
+            Self::Mapped => "mapped",
         }
     }
 }

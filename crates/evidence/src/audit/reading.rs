@@ -8,8 +8,8 @@ use super::frames::{Frame, Frames, RECORD_BYTES_MAX};
 use super::input::{self, Shared};
 use super::model::{FileNumber, Format, Place, Row};
 use super::reader::lines::LineReader;
-use super::reader::{Context, JsonReader, Record, Taken, dnf, servicenow};
-use super::tables::{Table, is_table};
+use super::reader::{Context, JsonReader, Record, Taken, dnf, mapped, servicenow};
+use super::tables::{Table, columns, is_table};
 use std::io::{self, BufRead};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -278,8 +278,9 @@ impl<'a> Reading<'a> {
     /// Reads a file. What cannot be read of it is told in its entry.
     fn file(&mut self, number: FileNumber, path: &Path) {
         let mut file = FileRead::new(path.to_owned());
+        let work_context = self.work.context;
         let opened = input::open(path).and_then(|mut opened| {
-            let shape = Shape::of(&mut opened.content)?;
+            let shape = Shape::of(&mut opened.content, work_context)?;
             Ok((opened, shape))
         });
         let (mut opened, (shape, offset)) = match opened {
@@ -348,6 +349,19 @@ impl<'a> Reading<'a> {
 
     /// Hands a JSON record to the reader that knows it.
     fn record(&mut self, record: Record<'_>) {
+        match mapped::from_json(record, self.work.context, &mut self.rows) {
+            Taken::NotMine => {}
+            Taken::Unreadable(why) => {
+                self.rows.clear();
+                return self.part.unreadable(record.place, why);
+            }
+            Taken::Read(at) => {
+                self.part.keep(Format::Mapped, &mut self.rows);
+                return self
+                    .part
+                    .count(record.place.file, Format::Mapped, at.as_ref());
+            }
+        }
         let readers = self.work.readers;
         for turn in 0..readers.len() {
             let at = (self.last + turn) % readers.len();
@@ -410,12 +424,23 @@ impl<'a> Reading<'a> {
                 self.part.unreadable(place, "not UTF-8");
                 continue;
             };
-            let taken = servicenow::from_csv_row(&cells, place, self.work.context, &mut self.rows);
-            self.part.keep(Format::ServiceNow, &mut self.rows);
+            let context = self.work.context;
+            let mut format = Format::Mapped;
+            let mut taken = mapped::from_csv_row(&cells, place, context, &mut self.rows);
+            if taken == Taken::NotMine {
+                format = Format::ServiceNow;
+                taken = servicenow::from_csv_row(&cells, place, context, &mut self.rows);
+            }
             match taken {
                 Taken::NotMine => self.part.unrecognised(number),
-                Taken::Unreadable(why) => self.part.unreadable(place, why),
-                Taken::Read(at) => self.part.count(number, Format::ServiceNow, at.as_ref()),
+                Taken::Unreadable(why) => {
+                    self.rows.clear();
+                    self.part.unreadable(place, why);
+                }
+                Taken::Read(at) => {
+                    self.part.keep(format, &mut self.rows);
+                    self.part.count(number, format, at.as_ref());
+                }
             }
         }
         Ok(())
@@ -509,7 +534,7 @@ enum Shape {
 
 impl Shape {
     /// The shape, and how many bytes of a byte order mark stand before the content.
-    fn of(content: &mut dyn BufRead) -> io::Result<(Self, u64)> {
+    fn of(content: &mut dyn BufRead, context: &Context) -> io::Result<(Self, u64)> {
         let mut offset = 0;
         if content.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
             content.consume(3);
@@ -521,6 +546,7 @@ impl Shape {
             Some(b'{' | b'[') => Self::Records,
             _ if is_database(beginning) => Self::Database,
             _ if is_beside(beginning) => Self::Beside,
+            _ if mapped::knows(&columns(beginning), context) => Self::Table,
             _ if is_table(beginning) => Self::Table,
             _ => Self::Lines,
         };

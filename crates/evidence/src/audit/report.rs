@@ -526,6 +526,7 @@ const fn is_log(format: Format) -> bool {
         | Format::AnsibleRunner
         | Format::Awx
         | Format::Dnf
+        | Format::Mapped
         | Format::Dpkg
         | Format::UnattendedUpgrades
         | Format::CloudTrail

@@ -11,21 +11,22 @@ const KNOWN: [&str; 4] = ["number", "sysapproval", "approval for", "approving"];
 
 /// Whether a file that begins like this is a table that a reader may know.
 pub(crate) fn is_table(beginning: &[u8]) -> bool {
-    let line = beginning
-        .split(|byte| *byte == b'\n')
-        .next()
-        .unwrap_or_default();
-    let Ok(line) = std::str::from_utf8(line) else {
-        return false;
-    };
-    let columns: Vec<String> = line
-        .split(',')
-        .map(|column| column.trim().trim_matches('"').to_lowercase())
-        .collect();
+    let columns = columns(beginning);
     columns.len() > 1
         && columns
             .iter()
             .any(|column| KNOWN.contains(&column.as_str()))
+}
+
+/// The columns that the first line names, in lower case; none where it is no text.
+pub(crate) fn columns(beginning: &[u8]) -> Vec<String> {
+    let line = beginning.split(|byte| *byte == b'\n').next();
+    let Ok(line) = std::str::from_utf8(line.unwrap_or_default()) else {
+        return Vec::new();
+    };
+    line.split(',')
+        .map(|column| column.trim().trim_matches('"').to_lowercase())
+        .collect()
 }
 
 /// The rows of a table.

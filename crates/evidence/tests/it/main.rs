@@ -12,6 +12,7 @@ mod facts;
 mod folder;
 mod good;
 mod house;
+mod mapped;
 mod packages;
 mod pages;
 mod people;

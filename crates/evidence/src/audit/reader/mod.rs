@@ -11,11 +11,13 @@ mod jira;
 mod kubernetes;
 pub(crate) mod lenient;
 pub(crate) mod lines;
+pub(crate) mod mapped;
 mod references;
 pub(crate) mod servicenow;
 #[cfg(test)]
 mod testing;
 
+use super::mapping::Mapping;
 use super::model::{Format, Place, Row};
 use super::moment::Moment;
 use jiff::tz::TimeZone;
@@ -27,6 +29,8 @@ pub struct Context {
     pub(crate) zone: TimeZone,
     /// The system that a log is of where it names none (a host's own `history.log`).
     pub(crate) host: String,
+    /// What records of other formats are.
+    pub(crate) mappings: Vec<Mapping>,
 }
 
 /// There is no such zone.
@@ -49,7 +53,16 @@ impl Context {
         Ok(Self {
             zone,
             host: host.into(),
+            mappings: Vec::new(),
         })
+    }
+
+    /// Also reads what these mappings are for; a record is read by the first that fits, before any
+    /// format that is known.
+    #[must_use]
+    pub fn with_mappings(mut self, mappings: Vec<Mapping>) -> Self {
+        self.mappings = mappings;
+        self
     }
 
     /// The zone's name.
@@ -123,7 +136,7 @@ pub(crate) const JSON: &[&dyn JsonReader] = &[
 #[must_use]
 pub fn formats() -> Vec<About> {
     let mut all = lines::ABOUT.to_vec();
-    all.push(dnf::ABOUT);
+    all.extend([dnf::ABOUT, mapped::ABOUT]);
     all.extend(JSON.iter().map(|reader| reader.about()));
     all
 }

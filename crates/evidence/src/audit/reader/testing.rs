@@ -14,6 +14,7 @@ pub(super) fn taken(reader: &dyn JsonReader, bytes: &[u8]) -> (Taken, Vec<Row>) 
     let context = Context {
         zone: TimeZone::UTC,
         host: "test".to_owned(),
+        mappings: Vec::new(),
     };
     let mut rows = Vec::new();
     let taken = reader.take(Record { bytes, place }, &context, &mut rows);
