@@ -5,11 +5,15 @@ use crate::metadata::Workspace;
 use crate::root::{cargo, locked};
 use crate::step::succeeds;
 use serde_json::Value;
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What there is to measure, as `countersign bench` names it.
-const ALL: [&str; 6] = ["p1", "p2", "p3", "p5", "p6", "p7"];
+const ALL: [&str; 7] = ["p1", "p2", "p3", "p5", "p6", "p7", "audit"];
+
+/// The release that the audit is measured beside.
+const DUCKDB: &str = "duckdb==2.0.0";
 
 /// Builds, measures, prints, writes. The first of `arguments` may say what; the others go to the
 /// measuring program as they are.
@@ -24,7 +28,11 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<bool, String> {
     for name in what {
         println!("{name}");
         let mut program = Command::new(target.join("release/countersign"));
-        let figures = measure(program.args(["bench", name, "--json"]).args(arguments))?;
+        program.args(["bench", name, "--json"]);
+        if name == "audit" {
+            program.args(peers(&target));
+        }
+        let figures = measure(program.args(arguments))?;
         for (name, figure) in rows(&figures) {
             println!("{name:<48} {figure:>20}");
         }
@@ -33,6 +41,39 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<bool, String> {
         println!("written to {}\n", file.display());
     }
     Ok(true)
+}
+
+/// What the audit is measured beside: jq where it is installed, and DuckDB in a Python environment of its
+/// own below `target`. What cannot be had is left out, and said.
+fn peers(target: &Path) -> Vec<OsString> {
+    let mut arguments = Vec::new();
+    if runs(Command::new("jq").arg("--version")) {
+        arguments.extend(["--jq".into(), "jq".into()]);
+    } else {
+        eprintln!("without jq: it is not installed; hint: `apt-get install jq`");
+    }
+    let folder = target.join("tools/duckdb");
+    let python = folder.join("bin/python");
+    let there = || runs(Command::new(&python).args(["-c", "import duckdb"]));
+    if !there() {
+        let made = runs(Command::new("python3").args(["-m", "venv"]).arg(&folder));
+        if made {
+            runs(Command::new(&python).args(["-m", "pip", "install", "--quiet", DUCKDB]));
+        }
+    }
+    if there() {
+        arguments.extend(["--duckdb".into(), python.into()]);
+    } else {
+        eprintln!(
+            "without DuckDB: `{DUCKDB}` cannot be installed for `python3`; hint: python3-venv"
+        );
+    }
+    arguments
+}
+
+fn runs(command: &mut Command) -> bool {
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
 }
 
 /// What to measure, and what to hand on.

@@ -1,5 +1,5 @@
-//! The clock and the system's randomness. The libraries take both as arguments; this binary reads
-//! them here, and nowhere else.
+//! The clock, the system's randomness, and this process's own memory. The libraries take the first two
+//! as arguments; this binary reads them here, and nowhere else.
 
 use countersign_domain::{Nonce, Timestamp};
 use rand::RngCore as _;
@@ -28,4 +28,15 @@ pub fn random<const N: usize>() -> [u8; N] {
 #[must_use]
 pub fn nonce() -> Nonce {
     Nonce::from_random(random())
+}
+
+/// The most memory that this process has had resident at once, in KiB (`VmHWM` of proc(5)). None where
+/// the system does not tell.
+#[must_use]
+pub fn peak_memory_kib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
 }

@@ -12,7 +12,7 @@ pub use report::{LogReport, LogSummary, Progress, TrustedRoots};
 
 use crate::finding::{FindingKind, Findings, Note};
 use crate::folder::{FolderError, FolderSource};
-use crate::replay::{Replay, Surroundings};
+use crate::replay::{Proven, Replay, Surroundings};
 use crate::source::{LogName, Source, SourceError};
 use commitments::Commitments;
 use countersign_domain::Digest;
@@ -37,7 +37,20 @@ pub fn verify_log(
     trusted: &TrustedRoots,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<LogReport, SourceError> {
-    verify_with(source, trusted, Findings::default(), progress)
+    follow_log(source, trusted, progress, &mut |_, _, _, _| {})
+}
+
+/// Called with each entry of the authorizations log, what it proved, and the state behind it.
+pub(crate) type Observer<'o> = dyn FnMut(u64, &LogEntry, &Proven, &Replay) + 'o;
+
+/// Verifies both logs as [`verify_log`], and lets somebody look on.
+pub(crate) fn follow_log(
+    source: &dyn Source,
+    trusted: &TrustedRoots,
+    progress: &mut dyn FnMut(Progress),
+    observer: &mut Observer<'_>,
+) -> Result<LogReport, SourceError> {
+    verify_with(source, trusted, Findings::default(), progress, observer)
 }
 
 /// Verifies an exported folder: its files first (every hash, every tile), then what they say.
@@ -48,6 +61,16 @@ pub fn verify_folder(
     folder: &Path,
     trusted: &TrustedRoots,
     progress: &mut dyn FnMut(Progress),
+) -> Result<LogReport, FolderError> {
+    follow_folder(folder, trusted, progress, &mut |_, _, _, _| {})
+}
+
+/// Verifies an exported folder as [`verify_folder`], and lets somebody look on.
+pub(crate) fn follow_folder(
+    folder: &Path,
+    trusted: &TrustedRoots,
+    progress: &mut dyn FnMut(Progress),
+    observer: &mut Observer<'_>,
 ) -> Result<LogReport, FolderError> {
     let source = FolderSource::open(folder)?;
     let mut findings = Findings::default();
@@ -66,9 +89,11 @@ pub fn verify_folder(
             note.say(FindingKind::Folder, error.to_string());
         }
     }
-    verify_with(&source, trusted, findings, progress).map_err(|error| FolderError::Malformed {
-        path: folder.to_owned(),
-        problem: error.to_string(),
+    verify_with(&source, trusted, findings, progress, observer).map_err(|error| {
+        FolderError::Malformed {
+            path: folder.to_owned(),
+            problem: error.to_string(),
+        }
     })
 }
 
@@ -77,6 +102,7 @@ fn verify_with(
     trusted: &TrustedRoots,
     findings: Findings,
     progress: &mut dyn FnMut(Progress),
+    observer: &mut Observer<'_>,
 ) -> Result<LogReport, SourceError> {
     // In this order, so that the recommendations read are never behind what is cited of them.
     let recommended = source.checkpoint(LogName::Recommendations)?;
@@ -98,7 +124,7 @@ fn verify_with(
         summing: Summing::default(),
         findings,
     };
-    examination.authorizations(size, progress)?;
+    examination.authorizations(size, progress, observer)?;
     examination.rest_of_recommendations(recommended_size, recommended_root, progress)?;
     examination.check_end(size, stated)?;
     let mut findings = examination.findings;
@@ -202,6 +228,7 @@ impl Examination<'_> {
         &mut self,
         size: u64,
         progress: &mut dyn FnMut(Progress),
+        observer: &mut Observer<'_>,
     ) -> Result<(), SourceError> {
         for index in 0..size {
             if index % PROGRESS_EVERY == 0 {
@@ -214,7 +241,7 @@ impl Examination<'_> {
                 note.say(FindingKind::Missing, words);
                 break;
             };
-            self.entry(index, &bytes)?;
+            self.entry(index, &bytes, observer)?;
             if self.tree.append(leaf_hash(&bytes)).is_err() {
                 break;
             }
@@ -226,7 +253,12 @@ impl Examination<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, index: u64, bytes: &[u8]) -> Result<(), SourceError> {
+    fn entry(
+        &mut self,
+        index: u64,
+        bytes: &[u8],
+        observer: &mut Observer<'_>,
+    ) -> Result<(), SourceError> {
         let mut note = self.findings.at(LogName::Authorizations, Some(index));
         let entry = match LogEntry::read(bytes) {
             Ok(entry) => entry,
@@ -248,8 +280,10 @@ impl Examination<'_> {
             recommendations: &mut self.recommendations,
             failed: None,
         };
-        self.replay.apply(index, &entry, &mut around, &mut note);
-        around.failed.map_or(Ok(()), Err)
+        let proven = self.replay.apply(index, &entry, &mut around, &mut note);
+        let failed = around.failed;
+        observer(index, &entry, &proven, &self.replay);
+        failed.map_or(Ok(()), Err)
     }
 
     fn rest_of_recommendations(

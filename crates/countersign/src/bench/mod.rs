@@ -1,11 +1,13 @@
 //! What `cargo xtask bench` measures. Drives real servers; nothing of it is in the way of a running
 //! deployment. What is measured is checked afterwards: a run with a flaw gives no figures.
 
+mod audit;
 mod bed;
 mod captured;
 mod ceiling;
 mod check;
 mod clients;
+mod estate;
 mod figures;
 mod fleet;
 mod http;
@@ -37,6 +39,8 @@ pub enum Bench {
     P6(p6::Arguments),
     /// Resident memory of a server: idle, and after many changes
     P7(p7::Arguments),
+    /// The audit over a gigabyte of logs, beside DuckDB and jq
+    Audit(audit::Arguments),
 }
 
 /// Why there are no figures.
@@ -95,6 +99,9 @@ pub fn run(bench: &Bench, json: bool) -> ExitCode {
         Bench::P5(arguments) => p5::measure(arguments).and_then(|report| print(&report, json)),
         Bench::P6(arguments) => p6::measure(arguments).and_then(|report| print(&report, json)),
         Bench::P7(arguments) => p7::measure(arguments).and_then(|report| print(&report, json)),
+        Bench::Audit(arguments) => {
+            audit::measure(arguments).and_then(|report| print(&report, json))
+        }
     };
     match printed {
         Ok(()) => ExitCode::SUCCESS,

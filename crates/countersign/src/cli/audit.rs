@@ -5,16 +5,19 @@ use super::audit_report::{self, Reports};
 use super::render::width;
 use super::{Context, Exit, Failure};
 use crate::ambient;
+use crate::deployment::Deployment;
+use crate::evidence::StoreSource;
 use countersign_domain::Timestamp;
 use countersign_evidence::audit::{
-    self, ActionFound, Found, MAPPING_BYTES_MAX, Mapping, PEOPLE_BYTES_MAX, People, Progress,
-    Question, Report,
+    self, ActionFound, Found, MAPPING_BYTES_MAX, Mapping, OwnLog, PEOPLE_BYTES_MAX, People,
+    Progress, Question, Report,
 };
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 /// A machine's own logs: folder, and how the names in it begin.
 const OWN: [(&str, &str); 5] = [
@@ -34,7 +37,8 @@ const OWN: [(&str, &str); 5] = [
 pub struct AuditArguments {
     #[command(subcommand)]
     command: Option<AuditCommand>,
-    /// Files and folders of logs and approvals; `-` is standard input [default: this machine's own logs of apt, dpkg and dnf]
+    /// Files and folders of logs and approvals, a deployment's folder or an exported log among them; `-` is
+    /// standard input [default: this machine's own logs of apt, dpkg and dnf]
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The registry of named humans: CSV with a column `name`, others with further names, and `kind`
@@ -100,7 +104,7 @@ pub(super) fn run(context: &Context, arguments: &AuditArguments) -> Result<ExitC
     }
     // What cannot be written is better known before the long read.
     arguments.reports.check(context.json)?;
-    let report = report(arguments)?;
+    let report = report(context, arguments)?;
     let provenance = audit_report::provenance(
         arguments.sample.map(|size| (size, arguments.seed)),
         ambient::now(),
@@ -127,7 +131,7 @@ pub(super) fn run(context: &Context, arguments: &AuditArguments) -> Result<ExitC
     })
 }
 
-fn report(arguments: &AuditArguments) -> Result<Report, Failure> {
+fn report(context: &Context, arguments: &AuditArguments) -> Result<Report, Failure> {
     let usage = |message: String| Failure::new(Exit::Usage, message);
     let now = ambient::now();
     let since = time(&arguments.since, now).ok_or_else(|| not_a_time(&arguments.since))?;
@@ -146,7 +150,7 @@ fn report(arguments: &AuditArguments) -> Result<Report, Failure> {
             .to_string_lossy()
             .into_owned()
     });
-    let reading = audit::Context::new(arguments.tz.as_deref(), host)
+    let mut reading = audit::Context::new(arguments.tz.as_deref(), host)
         .map_err(|error| usage(error.to_string()))?
         .with_mappings(
             arguments
@@ -166,24 +170,42 @@ fn report(arguments: &AuditArguments) -> Result<Report, Failure> {
         skew_seconds: arguments.skew.into(),
         zone: reading.zone_name().to_owned(),
     };
-    let paths = if arguments.paths.is_empty() {
-        own()
+    let (deployments, paths): (Vec<PathBuf>, Vec<PathBuf>) = if arguments.paths.is_empty() {
+        (Vec::new(), own())
     } else {
-        arguments.paths.clone()
+        let paths = arguments.paths.iter().cloned();
+        paths.partition(|path| path.join("deployment.toml").is_file())
     };
-    if paths.is_empty() {
+    let mut gates = Vec::new();
+    for folder in deployments {
+        let (_, gate) = Deployment::open_read_only(&folder)?;
+        gates.push((folder, gate));
+    }
+    // What a folder says of its own genesis pins nothing.
+    if let Some(genesis) = context.genesis() {
+        reading = reading.pinned(genesis);
+    }
+    let sources: Vec<_> = gates.iter().map(|(_, gate)| StoreSource(gate)).collect();
+    let logs: Vec<OwnLog<'_>> = gates
+        .iter()
+        .zip(&sources)
+        .map(|((folder, _), source)| OwnLog::Opened(folder.clone(), source))
+        .collect();
+    if paths.is_empty() && logs.is_empty() {
         return Err(usage("this machine has no logs of apt, dpkg or dnf".into())
             .hint("name files or folders; `countersign audit formats` says what is read"));
     }
     let found: Found = audit::find(&paths)
         .map_err(|skipped| usage(format!("`{}`: {}", skipped.path.display(), skipped.why)))?;
     let bar = bar(found.files.len());
+    let (mut read, began) = (0, Instant::now());
     let threads = match arguments.threads {
         Some(threads) => threads.into(),
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
     let report = audit::audit(
         found,
+        &logs,
         &reading,
         &people,
         &question,
@@ -191,10 +213,26 @@ fn report(arguments: &AuditArguments) -> Result<Report, Failure> {
         |progress: Progress| {
             bar.set_position(progress.files as u64);
             bar.set_message(HumanBytes(progress.bytes).to_string());
+            read = progress.bytes;
         },
     );
     bar.finish_and_clear();
+    effort(read, began.elapsed());
     Ok(report)
+}
+
+/// Says what reading took.
+fn effort(bytes: u64, elapsed: Duration) {
+    let rate = bytes as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
+    let peak = ambient::peak_memory_kib().map_or_else(String::new, |kib| {
+        format!("; {} of memory at most", HumanBytes(kib * 1024))
+    });
+    eprintln!(
+        "read {} in {:.1} s ({}/s){peak}",
+        HumanBytes(bytes),
+        elapsed.as_secs_f64(),
+        HumanBytes(rate as u64)
+    );
 }
 
 fn bar(files: usize) -> ProgressBar {

@@ -124,6 +124,7 @@ fn the_sandbox_runs_for_real_and_everything_verifies() {
         }
     }
     countersign(&dir, &["log", "verify", out, "--genesis", genesis]).done();
+    check_the_audit(&dir, out, genesis);
     // Another genesis, or one flipped byte, is noticed.
     let other = format!("sha256:{}", "0".repeat(64));
     assert_eq!(
@@ -144,6 +145,38 @@ fn the_sandbox_runs_for_real_and_everything_verifies() {
         countersign(&dir, &["log", "verify", out, "--genesis", genesis]).code,
         1
     );
+}
+
+/// The audit of the deployment's own log beside what apt itself wrote: each run counts once.
+fn check_the_audit(dir: &Path, exported: &str, genesis: &str) {
+    let logs = dir.join("sandbox/root/var/log");
+    let logs = logs.to_str().unwrap();
+    let audit = |log: &str| {
+        let arguments = [
+            "audit",
+            log,
+            logs,
+            "--genesis",
+            genesis,
+            "--host",
+            "sandbox",
+            "--json",
+        ];
+        countersign(dir, &arguments).json()
+    };
+    let report = audit(exported);
+    assert_eq!(report["counts"], audit(dir.to_str().unwrap())["counts"]);
+    // Two ran under standing authority, and one was approved by the person who asked: a trial.
+    assert_eq!(report["counts"]["clean"], 2);
+    assert_eq!(report["counts"]["partial"], 1);
+    assert_eq!(report["counts"]["ungoverned"], 0);
+    // What apt tells of them, and of the one that was rolled back: by the id that the host gave it.
+    let repeated = &report["excluded"][0];
+    assert_eq!(repeated["format"], "apt-history");
+    assert_eq!(repeated["why"], "repeated");
+    assert_eq!(repeated["records"], 4);
+    // Somebody else filled the root before, by dpkg alone.
+    assert_eq!(report["counts"]["cannot_tell"], 1);
 }
 
 #[test]

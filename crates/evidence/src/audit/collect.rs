@@ -4,17 +4,22 @@
 
 use super::confirm::Transitions;
 use super::input::Compression;
-use super::model::{Action, Change, Decision, Exclusion, FileNumber, Format, Place, Row};
+use super::judge::label;
+use super::model::{
+    Action, Change, Decision, Exclusion, FileNumber, Format, Place, Reference, Row,
+};
 use super::moment::Moment;
 use super::reader::Context;
 use super::runs::{Runs, clearer};
 use countersign_domain::Digest;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// By how many seconds a host's clock may differ from itself, between apt's log and its receipts.
+const RETOLD_SECONDS: i64 = 5;
 /// Unreadable records that are named; more are counted.
 const NAMED_MAX: usize = 100;
 
@@ -95,7 +100,7 @@ pub struct Collected {
 }
 
 /// How far reading has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Files that were read.
     pub files: usize,
@@ -240,6 +245,11 @@ impl Part {
             let phantoms = (Format::AptHistory, Exclusion::DryRun);
             *self.excluded.entry(phantoms).or_default() += confirmed.phantoms;
         }
+        let told = retold(&mut actions);
+        if told > 0 {
+            let repeated = (Format::AptHistory, Exclusion::Repeated);
+            *self.excluded.entry(repeated).or_default() += told;
+        }
         for action in &mut actions {
             action.places.sort();
             action.places.dedup();
@@ -282,6 +292,38 @@ impl Part {
             unknown_runs: applied.unknown,
         }
     }
+}
+
+/// Takes out what apt tells of runs that Countersign's own log tells of: each names the change, ran
+/// on the same host, and within the time of the other. How many those were.
+fn retold(actions: &mut Vec<Action>) -> u64 {
+    let runs: HashMap<(Reference, String), (i64, i64)> = actions
+        .iter()
+        .filter(|action| action.format == Format::Countersign)
+        .filter_map(|action| {
+            let reference = action.references.first()?.clone();
+            let ended = action.ended.unwrap_or(action.started);
+            let from = action.started.earliest.plus_seconds(-RETOLD_SECONDS);
+            let until = ended.latest.plus_seconds(RETOLD_SECONDS);
+            let of = (reference, label(&action.system));
+            Some((of, (from.unix_millis(), until.unix_millis())))
+        })
+        .collect();
+    let before = actions.len();
+    if !runs.is_empty() {
+        actions.retain(|action| {
+            action.format != Format::AptHistory
+                || !action.references.iter().any(|reference| {
+                    let of = (reference.clone(), label(&action.system));
+                    runs.get(&of).is_some_and(|(from, until)| {
+                        let ended = action.ended.unwrap_or(action.started);
+                        *from <= action.started.earliest.unix_millis()
+                            && ended.latest.unix_millis() <= *until
+                    })
+                })
+        });
+    }
+    (before - actions.len()) as u64
 }
 
 fn identity(decision: &Decision) -> impl Ord + '_ {

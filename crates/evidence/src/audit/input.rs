@@ -2,6 +2,7 @@
 //! content. Everything is streamed; what a file expands to is bounded; its own bytes are hashed as
 //! they pass.
 
+use crate::LogName;
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 use ruzstd::decoding::StreamingDecoder;
@@ -67,6 +68,8 @@ pub struct Skipped {
 pub struct Found {
     /// Files to read; `-` is standard input.
     pub files: Vec<PathBuf>,
+    /// Folders of Countersign's own log, as it is exported.
+    pub exports: Vec<PathBuf>,
     /// What is there and not read.
     pub skipped: Vec<Skipped>,
 }
@@ -96,6 +99,8 @@ pub fn find(paths: &[PathBuf]) -> Result<Found, Skipped> {
     }
     found.files.sort();
     found.files.dedup();
+    found.exports.sort();
+    found.exports.dedup();
     Ok(found)
 }
 
@@ -111,6 +116,12 @@ impl Found {
 fn walk(folder: &Path, depth: usize, found: &mut Found) {
     if depth >= DEPTH_MAX {
         return found.skip(folder, "too deep");
+    }
+    if [LogName::Authorizations, LogName::Recommendations]
+        .iter()
+        .all(|log| folder.join(log.as_str()).join("checkpoint").is_file())
+    {
+        return found.exports.push(folder.to_owned());
     }
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

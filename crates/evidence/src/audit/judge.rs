@@ -383,7 +383,7 @@ impl<'a> Index<'a> {
 }
 
 /// A system's name, as it is compared: without its domain, in lower case.
-fn label(system: &str) -> String {
+pub(crate) fn label(system: &str) -> String {
     let first = match system.split_once('.') {
         // An address is no name with a domain.
         Some((first, _)) if !first.bytes().all(|b| b.is_ascii_digit()) => first,

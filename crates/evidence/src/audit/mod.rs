@@ -13,6 +13,7 @@ mod mapping;
 mod model;
 mod moment;
 mod output;
+mod own;
 mod people;
 mod reader;
 mod reading;
@@ -20,6 +21,7 @@ mod reason;
 mod report;
 mod runs;
 mod schema;
+mod structure;
 mod tables;
 mod text;
 
@@ -33,6 +35,7 @@ pub use model::{
 };
 pub use moment::{Moment, Order};
 pub use output::{Form, OutputError, Provenance};
+pub use own::OwnLog;
 pub use people::{Known, PEOPLE_BYTES_MAX, People, PeopleError};
 pub use reader::{About, Context, ZoneError, formats};
 pub use reason::{Reason, Verdict};
@@ -43,16 +46,32 @@ pub use report::{
 pub use schema::{ID as SCHEMA_ID, schema};
 pub use text::{explain, render};
 
-/// Reads `found` on so many threads, and judges what it comes to. `progress` is called a few times a
-/// second while files are read.
+/// Reads `found`, and `logs` that somebody has opened, on so many threads, and judges what they come to. `progress` is called a few
+/// times a second while files are read.
 pub fn audit(
     found: Found,
+    logs: &[OwnLog<'_>],
     context: &Context,
     people: &People,
     question: &Question,
     threads: usize,
     mut progress: impl FnMut(Progress),
 ) -> Report {
-    let collected = reading::read(&found.files, context, reader::JSON, threads, &mut progress);
-    Report::of(collected, found.skipped, people, question)
+    let (mut part, mut files) =
+        reading::read(&found.files, context, reader::JSON, threads, &mut progress);
+    let mut own = own::OwnRead::default();
+    let exports: Vec<_> = found.exports.into_iter().map(OwnLog::Exported).collect();
+    for (number, log) in (files.len()..).zip(exports.iter().chain(logs)) {
+        let number = FileNumber(u32::try_from(number).unwrap_or(u32::MAX));
+        files.push(own::read(log, number, context, &mut part, &mut own));
+    }
+    let people = people.with(own.people.iter().map(|person| person.as_str()));
+    let mut report = Report::of(
+        part.finish(context, files),
+        found.skipped,
+        &people,
+        question,
+    );
+    report.gaps.append(&mut own.gaps);
+    report
 }

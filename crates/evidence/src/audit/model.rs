@@ -13,6 +13,8 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
+    /// Countersign's own log.
+    Countersign,
     /// apt's `history.log`.
     AptHistory,
     /// `dpkg.log`.
@@ -44,7 +46,8 @@ pub enum Format {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
+        Self::Countersign,
         Self::AptHistory,
         Self::Dpkg,
         Self::UnattendedUpgrades,
@@ -63,6 +66,7 @@ impl Format {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Countersign => "countersign",
             Self::AptHistory => "apt-history",
             Self::Dpkg => "dpkg",
             Self::UnattendedUpgrades => "unattended-upgrades",

@@ -120,6 +120,17 @@ impl People {
         }
     }
 
+    /// With people who are known by one name alone, as far as nobody has that name yet.
+    pub(crate) fn with<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut people = self.clone();
+        for name in names {
+            if !people.by_name.contains_key(&name.to_lowercase()) {
+                people.add(name, Nature::Person, std::iter::once(name));
+            }
+        }
+        people
+    }
+
     /// How many named humans are in it.
     #[must_use]
     pub fn persons(&self) -> usize {

@@ -2,7 +2,7 @@
 //! helps with those that others read. Of a file of JSON records, whoever is free cuts the next batch
 //! out and reads it; tables and lines are read by one. Memory is bounded by threads, not by files.
 
-use super::collect::{Collected, FileRead, Part, Progress};
+use super::collect::{FileRead, Part, Progress};
 use super::database::{Database, is_beside, is_database};
 use super::frames::{Frame, Frames, RECORD_BYTES_MAX};
 use super::input::{self, Shared};
@@ -32,7 +32,7 @@ pub(crate) fn read(
     readers: &[&dyn JsonReader],
     threads: usize,
     progress: &mut dyn FnMut(Progress),
-) -> Collected {
+) -> (Part, Vec<FileRead>) {
     let work = Work {
         files,
         context,
@@ -71,7 +71,7 @@ pub(crate) fn read(
     let state = work.state.into_inner();
     let mut files = state.unwrap_or_else(PoisonError::into_inner).files;
     files.sort_by_key(|(number, _)| *number);
-    parts.finish(context, files.into_iter().map(|(_, file)| file).collect())
+    (parts, files.into_iter().map(|(_, file)| file).collect())
 }
 
 /// What all threads share.

@@ -522,7 +522,8 @@ fn gaps(collected: &Collected, people: &People, question: &Question) -> Vec<Stri
 /// A log of what is done; the others are records of changes.
 const fn is_log(format: Format) -> bool {
     match format {
-        Format::AptHistory
+        Format::Countersign
+        | Format::AptHistory
         | Format::AnsibleRunner
         | Format::Awx
         | Format::Dnf

@@ -79,7 +79,7 @@ fn audited_by(threads: usize, zone: &str, folder: &Path) -> Report {
     let context = Context::new(Some(zone), "web-1").unwrap();
     let people = People::read("name,login\nAda Stone,ada\n".as_bytes()).unwrap();
     let found = find(&[folder.to_owned()]).unwrap();
-    audit(found, &context, &people, &question(), threads, |_| {})
+    audit(found, &[], &context, &people, &question(), threads, |_| {})
 }
 
 pub(crate) fn audited(files: &[(&str, &[u8])]) -> Report {

@@ -10,7 +10,7 @@ use countersign_evidence::{
 use std::convert::Infallible;
 use std::path::Path;
 
-fn export(house: &House, folder: &Path) {
+pub fn export(house: &House, folder: &Path) {
     for log in [LogName::Recommendations, LogName::Authorizations] {
         let entries = house
             .entries(log)

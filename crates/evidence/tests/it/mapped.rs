@@ -38,7 +38,7 @@ fn audited(mappings: &[&str]) -> Report {
         zone: "UTC".into(),
     };
     let found = find(&[folder.path().to_owned()]).unwrap();
-    audit(found, &context, &people, &question, 2, |_| {})
+    audit(found, &[], &context, &people, &question, 2, |_| {})
 }
 
 #[test]

@@ -331,7 +331,10 @@ impl Executor<'_> {
         for transition in transitions {
             self.progress.line(format!("{}", Shown(transition)));
         }
-        match self.apt.install(transitions, &self.artifacts()) {
+        match self
+            .apt
+            .install(transitions, &self.artifacts(), settling.change)
+        {
             Ok(done) if done.exit_success => {}
             Ok(failed) => notes.push(format!("apt-get failed: {}", failed.said)),
             Err(error) => notes.push(format!("apt-get: {error}")),
@@ -415,7 +418,7 @@ impl Executor<'_> {
         } else if !changed.is_empty() {
             self.progress.line("rolling back");
             self.spend(settling.warrant, Phase::Reverse, &back)?;
-            match self.apt.install(&back, &self.artifacts()) {
+            match self.apt.install(&back, &self.artifacts(), settling.change) {
                 Ok(done) if done.exit_success => {}
                 Ok(failed) => notes.push(format!("rollback: apt-get failed: {}", failed.said)),
                 Err(error) => notes.push(format!("rollback: apt-get: {error}")),

@@ -4,7 +4,7 @@
 use super::simulate::{Action, file_argument};
 use super::{Apt, AptError};
 use crate::artifact::Artifacts;
-use countersign_domain::Transition;
+use countersign_domain::{ChangeId, Transition};
 
 /// How an installation went, by its own account; `inspect` tells what is true.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +94,7 @@ impl Apt {
         &self,
         transitions: &[Transition],
         artifacts: &Artifacts,
+        change: &ChangeId,
     ) -> Result<Installation, AptError> {
         let arguments = self.transition_arguments(transitions, artifacts)?;
         let removes_nothing = transitions.iter().all(|one| one.new.is_some());
@@ -103,6 +104,11 @@ impl Apt {
             .args(["-o", "Dpkg::Options::=--force-confold"])
             .args(["-o", "Dpkg::Options::=--force-confdef"])
             .args(["-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=60"])
+            // apt writes it into its history, by which an audit finds the change.
+            .args([
+                "-o".to_owned(),
+                format!("Countersign::Authorization={change}"),
+            ])
             // What was rehearsed removes nothing: whatever changed since, neither does this.
             .args(removes_nothing.then_some("--no-remove"))
             .args(["install", "--"])

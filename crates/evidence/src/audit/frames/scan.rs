@@ -1,8 +1,8 @@
 //! Finds the end of an object by its brackets, over as many pieces of it as come. Does not check
 //! that what is between them is JSON.
 
+use super::super::structure::{self, BLOCK, places};
 use memchr::memchr3;
-use wide::u8x16;
 
 /// How far an object was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,17 +60,6 @@ pub(super) fn text(bytes: &[u8]) -> Text {
     Text::Open(bytes.len())
 }
 
-/// How many bytes are looked at together.
-const BLOCK: usize = 64;
-
-/// Which bytes of a block are of some kind, one bit each.
-fn mask(block: &[u8; BLOCK], like: impl Fn(u8x16) -> u8x16) -> u64 {
-    let (parts, _) = block.as_chunks::<16>();
-    parts.iter().rev().fold(0, |mask, part| {
-        mask << 16 | u64::from(like(u8x16::new(*part)).to_bitmask())
-    })
-}
-
 /// What looking at a block comes to.
 enum Block {
     /// The object goes on behind it.
@@ -79,36 +68,21 @@ enum Block {
     End(usize),
     /// A bracket too many stands so many bytes in.
     Lost(usize),
-    /// It holds a backslash or the end of a line: to be looked at byte by byte.
+    /// It holds the end of a line, or ends with a backslash: to be looked at byte by byte.
     Special,
 }
 
 impl Scan {
     /// Looks at a block at once.
     fn block(&mut self, block: &[u8; BLOCK]) -> Block {
-        let is = |byte: u8| mask(block, |part| part.simd_eq(u8x16::splat(byte)));
-        let special = mask(block, |part| {
-            part.simd_eq(u8x16::splat(b'\\')) | part.simd_eq(u8x16::splat(b'\n'))
-        });
-        if special != 0 {
+        if places(block, b'\n') != 0 {
             return Block::Special;
         }
-        // Each bit becomes whether an odd number of quotes stand up to it.
-        let mut text = is(b'"');
-        for by in [1, 2, 4, 8, 16, 32] {
-            text ^= text << by;
+        let seen = structure::Block::of(block, self.text);
+        if seen.length < BLOCK {
+            return Block::Special;
         }
-        if self.text {
-            text = !text;
-        }
-        // Braces are brackets with one more bit.
-        let bracket = |byte: u8| {
-            mask(block, |part| {
-                (part | u8x16::splat(0x20)).simd_eq(u8x16::splat(byte))
-            })
-        };
-        let opens = bracket(b'{') & !text;
-        let closes = bracket(b'}') & !text;
+        let (opens, closes) = (seen.opens, seen.closes);
         let (rise, fall) = (
             u64::from(opens.count_ones()),
             u64::from(closes.count_ones()),
@@ -134,7 +108,7 @@ impl Scan {
                 brackets &= brackets - 1;
             }
         }
-        self.text = text >> (BLOCK - 1) == 1;
+        self.text = seen.ends_within();
         let blank = |byte: &&u8| !matches!(**byte, b' ' | b'\t' | b'\r');
         if self.text {
             self.last = b'"';

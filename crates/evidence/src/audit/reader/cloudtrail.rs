@@ -8,6 +8,7 @@ use super::references;
 use super::{About, Context, JsonReader, Record, Taken};
 use crate::audit::model::{Action, Actor, Exclusion, Format, Nature, Reference, Row};
 use crate::audit::moment::Moment;
+use crate::audit::structure::members;
 use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -36,6 +37,28 @@ struct Head<'a> {
     read_only: Flag,
     #[serde(borrow)]
     error_code: Word<'a>,
+}
+
+impl<'a> Head<'a> {
+    /// Without reading the rest of the event, which most often need not be read. None where only a
+    /// parser can tell.
+    fn of(event: &'a [u8]) -> Option<Self> {
+        const NAMES: [&str; 5] = [
+            "eventTime",
+            "eventSource",
+            "eventName",
+            "readOnly",
+            "errorCode",
+        ];
+        let [time, source, name, read_only, error] = members(event, &NAMES)?;
+        Some(Self {
+            event_time: Word::of(time)?,
+            event_source: Word::of(source)?,
+            event_name: Word::of(name)?,
+            read_only: Flag(Word::of(read_only)?.0.parse().ok()),
+            error_code: Word::of(error)?,
+        })
+    }
 }
 
 /// What is read of an event that changes software.
@@ -87,7 +110,7 @@ impl JsonReader for CloudTrail {
         if MARKS.of(record.bytes) == [false] {
             return Taken::NotMine;
         }
-        let Some(head) = parse::<Head<'_>>(record.bytes) else {
+        let Some(head) = Head::of(record.bytes).or_else(|| parse(record.bytes)) else {
             return Taken::Unreadable("no JSON, or nested too deeply");
         };
         let (Some(source), Some(name)) = (head.event_source.some(), head.event_name.some()) else {

@@ -6,6 +6,7 @@ use super::references;
 use super::{About, Context, JsonReader, Record, Taken};
 use crate::audit::model::{Action, Actor, Exclusion, Format, Nature, Reference, Row};
 use crate::audit::moment::Moment;
+use crate::audit::structure::members;
 use memchr::memmem::Finder;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -158,6 +159,10 @@ impl JsonReader for Kubernetes {
         if MARKS.of(record.bytes) == [false] {
             return Taken::NotMine;
         }
+        if let Some((exclusion, time)) = passed_over(record.bytes) {
+            rows.push(Row::Excluded(exclusion));
+            return Taken::Read(Some(time));
+        }
         let Some(event) = parse::<Event<'_>>(record.bytes) else {
             return Taken::Unreadable("no JSON, or nested too deeply");
         };
@@ -200,25 +205,60 @@ impl JsonReader for Kubernetes {
     }
 }
 
-/// Why an event is no action.
-fn excluded(event: &Event<'_>) -> Option<Exclusion> {
-    match event.stage.0.as_ref() {
+/// Why most events are no action, without reading the rest of them. None for all others, and where only
+/// a parser can tell.
+fn passed_over(event: &[u8]) -> Option<(Exclusion, Moment)> {
+    const NAMES: [&str; 6] = [
+        "kind",
+        "apiVersion",
+        "stage",
+        "verb",
+        "objectRef",
+        "requestReceivedTimestamp",
+    ];
+    let [kind, version, stage, verb, object, received] = members(event, &NAMES)?;
+    let ours = Word::of(kind)?.0 == "Event" && Word::of(version)?.0.starts_with("audit.k8s.io/");
+    let time = Moment::parse(&Word::of(received)?.0)?;
+    let object = if object.is_empty() {
+        [object; 3]
+    } else {
+        members(object, &["resource", "name", "subresource"])?
+    };
+    let [resource, name, subresource] = object;
+    let object = ObjectRef {
+        resource: Word::of(resource)?,
+        name: Word::of(name)?,
+        subresource: Word::of(subresource)?,
+        namespace: Word::default(),
+    };
+    let exclusion = of_no_concern(&Word::of(stage)?, &Word::of(verb)?, &object)?;
+    ours.then_some((exclusion, time))
+}
+
+/// Why an event is no action, as far as stage, verb and object tell.
+fn of_no_concern(stage: &Word<'_>, verb: &Word<'_>, object: &ObjectRef<'_>) -> Option<Exclusion> {
+    match stage.0.as_ref() {
         "ResponseComplete" => {}
         "Panic" => return Some(Exclusion::Failed),
         _ => return Some(Exclusion::Repeated),
     }
-    match event.verb.0.as_ref() {
+    match verb.0.as_ref() {
         "get" | "list" | "watch" | "head" => return Some(Exclusion::ReadOnly),
         "create" | "update" | "patch" | "delete" | "deletecollection" => {}
         _ => return Some(Exclusion::Other),
     }
-    let object = &event.object_ref.0;
     let resource = object.resource.0.as_ref();
     let release = resource == "secrets" && object.name.0.starts_with(HELM_RELEASE);
     // Ephemeral containers bring an image of their own into a pod that runs.
     let whole = matches!(object.subresource.0.as_ref(), "" | "ephemeralcontainers");
-    if !(release || WORKLOADS.contains(&resource) && whole) {
-        return Some(Exclusion::Other);
+    (!(release || WORKLOADS.contains(&resource) && whole)).then_some(Exclusion::Other)
+}
+
+/// Why an event is no action.
+fn excluded(event: &Event<'_>) -> Option<Exclusion> {
+    let object = &event.object_ref.0;
+    if let Some(exclusion) = of_no_concern(&event.stage, &event.verb, object) {
+        return Some(exclusion);
     }
     match event.response_status.0.code.0.parse::<u16>() {
         Ok(401 | 403) => return Some(Exclusion::Denied),
@@ -233,7 +273,8 @@ fn excluded(event: &Event<'_>) -> Option<Exclusion> {
     if query.split('&').any(|part| part == "dryRun=All") {
         return Some(Exclusion::DryRun);
     }
-    let follows = FOLLOWING.contains(&resource) && is_controller(&event.user.0.username.0);
+    let follows =
+        FOLLOWING.contains(&object.resource.0.as_ref()) && is_controller(&event.user.0.username.0);
     follows.then_some(Exclusion::Repeated)
 }
 

@@ -87,7 +87,20 @@ impl<T> Default for List<T> {
     }
 }
 
-impl Word<'_> {
+impl<'a> Word<'a> {
+    /// A member's value as `members` gives it. None where a parser must say what it comes to.
+    pub(super) fn of(value: &'a [u8]) -> Option<Self> {
+        match value {
+            b"" | b"null" => Some(Self::default()),
+            b"true" | b"false" | [b'"', .., b'"'] => {
+                let text = std::str::from_utf8(value).ok()?.trim_matches('"');
+                (!text.bytes().any(|byte| byte.is_ascii_control()))
+                    .then_some(Self(Cow::Borrowed(text)))
+            }
+            _ => None,
+        }
+    }
+
     /// The text, if there is one.
     pub(super) fn some(&self) -> Option<&str> {
         let text = self.0.trim();

@@ -20,6 +20,7 @@ mod testing;
 use super::mapping::Mapping;
 use super::model::{Format, Place, Row};
 use super::moment::Moment;
+use countersign_domain::Digest;
 use jiff::tz::TimeZone;
 
 /// What readers are told.
@@ -31,6 +32,8 @@ pub struct Context {
     pub(crate) host: String,
     /// What records of other formats are.
     pub(crate) mappings: Vec<Mapping>,
+    /// The genesis that logs of Countersign's are held against.
+    pub(crate) genesis: Option<Digest>,
 }
 
 /// There is no such zone.
@@ -54,6 +57,7 @@ impl Context {
             zone,
             host: host.into(),
             mappings: Vec::new(),
+            genesis: None,
         })
     }
 
@@ -63,6 +67,15 @@ impl Context {
     pub fn with_mappings(mut self, mappings: Vec<Mapping>) -> Self {
         self.mappings = mappings;
         self
+    }
+
+    /// Logs of Countersign's must begin with this genesis.
+    #[must_use]
+    pub fn pinned(self, genesis: Digest) -> Self {
+        Self {
+            genesis: Some(genesis),
+            ..self
+        }
     }
 
     /// The zone's name.
@@ -135,7 +148,8 @@ pub(crate) const JSON: &[&dyn JsonReader] = &[
 /// What every reader says of itself.
 #[must_use]
 pub fn formats() -> Vec<About> {
-    let mut all = lines::ABOUT.to_vec();
+    let mut all = vec![super::own::ABOUT];
+    all.extend(lines::ABOUT);
     all.extend([dnf::ABOUT, mapped::ABOUT]);
     all.extend(JSON.iter().map(|reader| reader.about()));
     all

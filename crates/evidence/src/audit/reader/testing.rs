@@ -15,6 +15,7 @@ pub(super) fn taken(reader: &dyn JsonReader, bytes: &[u8]) -> (Taken, Vec<Row>) 
         zone: TimeZone::UTC,
         host: "test".to_owned(),
         mappings: Vec::new(),
+        genesis: None,
     };
     let mut rows = Vec::new();
     let taken = reader.take(Record { bytes, place }, &context, &mut rows);

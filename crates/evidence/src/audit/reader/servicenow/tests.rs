@@ -107,6 +107,7 @@ fn values_alone_are_utc_and_what_is_shown_alone_is_local() {
         zone: TimeZone::get("Europe/Berlin").unwrap(),
         host: String::new(),
         mappings: Vec::new(),
+        genesis: None,
     };
     for (of, plan) in [("value", Plan::Missing), ("display_value", Plan::Missing)] {
         let record = half(&change(), of).to_string();
@@ -236,6 +237,7 @@ fn rows_of_a_csv_export_are_linked_by_number() {
         zone: TimeZone::get("Europe/Berlin").unwrap(),
         host: String::new(),
         mappings: Vec::new(),
+        genesis: None,
     };
     let mut rows = Vec::new();
     for row in [
