@@ -2,10 +2,13 @@
 //! trust. A target fails when it panics, and when what it reads is taken for more than it is: a
 //! document that is accepted must have exactly its own bytes, and nothing that was not signed passes.
 
+mod audit;
+
 #[allow(dead_code, unused_imports, unused_macros)]
 #[path = "../../crates/verify/tests/it/support.rs"]
 mod support;
 
+pub use audit::audit;
 use countersign_domain::jws::PROPOSAL_TYP;
 use countersign_domain::statement::{HaltScope, Subject};
 use countersign_domain::warrant::WARRANT_TYP;
@@ -220,6 +223,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
         "apt_hook" => vec![
             b"VERSION 3\nAPT::Architecture=amd64\nDpkg::Hook::a%20b=c\n\ncurl 8.1 amd64 none < 8.2 amd64 none /a/curl_8.2_amd64.deb\ncurl 8.1 amd64 none < 8.2 amd64 none **CONFIGURE**\nold 1 all none > - - none **REMOVE**\n".to_vec(),
         ],
+        "audit" => audit::SEEDS.map(|text| text.as_bytes().to_vec()).to_vec(),
         "icalendar" => CALENDARS.map(|text| text.as_bytes().to_vec()).to_vec(),
         other => panic!("no target is called `{other}`"),
     }

@@ -153,7 +153,7 @@ fn write(file: &Path, figures: &Value) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{chosen, measure, rows, write};
+    use super::{ALL, chosen, measure, rows, write};
     use std::process::Command;
 
     fn program(script: &str) -> Command {
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn one_or_all_are_chosen() {
         let words = |line: &str| -> Vec<String> { line.split(' ').map(Into::into).collect() };
-        assert_eq!(chosen(&[]).unwrap().0.len(), 6);
+        assert_eq!(chosen(&[]).unwrap().0.len(), ALL.len());
         let line = words("p3 --clients 8");
         let (what, rest) = chosen(&line).unwrap();
         assert_eq!((what, rest.len()), (vec!["p3"], 2));

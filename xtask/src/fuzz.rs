@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every target.
-pub const TARGETS: [&str; 8] = [
+pub const TARGETS: [&str; 9] = [
     "warrant",
     "note",
     "checkpoint",
@@ -18,6 +18,7 @@ pub const TARGETS: [&str; 8] = [
     "proposal",
     "apt_hook",
     "icalendar",
+    "audit",
 ];
 
 /// Seconds for each target, where nobody says.
