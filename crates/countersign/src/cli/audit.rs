@@ -14,7 +14,7 @@ use countersign_evidence::audit::{
 };
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -87,10 +87,22 @@ enum AuditCommand {
     Formats,
     /// The JSON Schema of what `--json` writes
     Schema,
+    /// Proposes a mapping (for `--mapping`) from a sample: CSV with a head, or JSON objects
+    #[command(
+        after_help = "Exit codes: 0 the mapping can be used as it is; 1 something must be filled in, which stderr names; 2 the sample could not be read."
+    )]
+    InitMapping {
+        /// Some of the records
+        #[arg(value_name = "FILE")]
+        sample: PathBuf,
+        /// Write it there, where no file is yet [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
 }
 
 pub(super) fn run(context: &Context, arguments: &AuditArguments) -> Result<ExitCode, Failure> {
-    match arguments.command {
+    match &arguments.command {
         Some(AuditCommand::Formats) => {
             let formats = audit::formats();
             context.answer(&formats, |formats| of_formats(formats))?;
@@ -99,6 +111,9 @@ pub(super) fn run(context: &Context, arguments: &AuditArguments) -> Result<ExitC
         Some(AuditCommand::Schema) => {
             context.say(&format!("{:#}", audit::schema()));
             return Ok(ExitCode::SUCCESS);
+        }
+        Some(AuditCommand::InitMapping { sample, out }) => {
+            return init_mapping(context, sample, out.as_deref());
         }
         None => {}
     }
@@ -219,6 +234,29 @@ fn report(context: &Context, arguments: &AuditArguments) -> Result<Report, Failu
     bar.finish_and_clear();
     effort(read, began.elapsed());
     Ok(report)
+}
+
+fn init_mapping(context: &Context, sample: &Path, out: Option<&Path>) -> Result<ExitCode, Failure> {
+    let failed = |file: &Path, error: &dyn std::fmt::Display| {
+        Failure::new(Exit::Usage, format!("`{}`: {error}", file.display()))
+    };
+    let proposal = audit::propose(sample).map_err(|error| failed(sample, &error))?;
+    match out {
+        None => context.answer(&proposal, |proposal| proposal.toml.clone())?,
+        Some(out) => {
+            File::create_new(out)
+                .and_then(|mut file| file.write_all(proposal.toml.as_bytes()))
+                .map_err(|error| failed(out, &error))?;
+        }
+    }
+    for missing in &proposal.missing {
+        eprintln!("to be filled in: {missing}");
+    }
+    Ok(if proposal.missing.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        Exit::Refused.into()
+    })
 }
 
 /// Says what reading took.

@@ -167,3 +167,36 @@ fn a_report_that_cannot_be_written_is_refused_before_anything_is_read() {
         assert_eq!(run.stdout, "");
     }
 }
+
+#[test]
+fn a_mapping_is_proposed_from_a_sample_and_can_be_used_as_it_is() {
+    const JOBS: &str = "Job ID,Host,Start,Job,Run by,Ticket,Status\n\
+        1,web-1,2026-11-05 02:00,Weekly patches,scheduler,CHG-7,Completed\n\
+        2,web-2,2026-11-05 02:00,Weekly patches,scheduler,CHG-7,Failed\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (sample, mapping) = (path("jobs.csv"), path("mapping.toml"));
+    fs::write(&sample, JOBS).unwrap();
+    let run = |arguments: &[&str]| countersign(Path::new("/nonexistent"), arguments);
+    let proposed = run(&["audit", "init-mapping", &sample]);
+    assert_eq!(proposed.code, 0, "{}", proposed.stderr);
+    run(&["audit", "init-mapping", &sample, "--out", &mapping]).done();
+    assert_eq!(fs::read_to_string(&mapping).unwrap(), proposed.stdout);
+    // What is there is not overwritten.
+    let again = run(&["audit", "init-mapping", &sample, "--out", &mapping]);
+    assert_eq!(again.code, 2, "{}", again.stderr);
+    let audit = ["audit", &sample, "--mapping", &mapping, "--json"];
+    let report = run(&[&audit[..], &PERIOD].concat()).json();
+    assert_eq!(report["counts"]["cannot_tell"], 1);
+    assert_eq!(report["excluded"][0]["why"], "failed");
+    assert_eq!(report["actions"][0]["system"], "web-1");
+    // Nothing in it that could be a system or a time.
+    fs::write(&sample, "colour,shape\nred,round\n").unwrap();
+    let nothing = run(&["audit", "init-mapping", &sample]);
+    assert_eq!(nothing.code, 1);
+    assert!(
+        nothing.stderr.contains("to be filled in: `system`"),
+        "{}",
+        nothing.stderr
+    );
+}

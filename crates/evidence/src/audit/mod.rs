@@ -15,6 +15,7 @@ mod moment;
 mod output;
 mod own;
 mod people;
+mod proposal;
 mod reader;
 mod reading;
 mod reason;
@@ -37,6 +38,7 @@ pub use moment::{Moment, Order};
 pub use output::{Form, OutputError, Provenance};
 pub use own::OwnLog;
 pub use people::{Known, PEOPLE_BYTES_MAX, People, PeopleError};
+pub use proposal::{Proposal, ProposalError, propose};
 pub use reader::{About, Context, ZoneError, formats};
 pub use reason::{Reason, Verdict};
 pub use report::{
