@@ -4,22 +4,18 @@
 
 use super::confirm::Transitions;
 use super::input::Compression;
-use super::judge::label;
-use super::model::{
-    Action, Change, Decision, Exclusion, FileNumber, Format, Place, Reference, Row,
-};
+use super::model::{Action, Change, Decision, Exclusion, FileNumber, Format, Place, Row};
 use super::moment::Moment;
+use super::own;
 use super::reader::Context;
 use super::runs::{Runs, clearer};
 use countersign_domain::Digest;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// By how many seconds a host's clock may differ from itself, between apt's log and its receipts.
-const RETOLD_SECONDS: i64 = 5;
 /// Unreadable records that are named; more are counted.
 const NAMED_MAX: usize = 100;
 
@@ -126,6 +122,8 @@ pub(crate) struct Part {
     actions: BTreeMap<Digest, Action>,
     changes: BTreeMap<String, Change>,
     decisions: Vec<Decision>,
+    /// Actions that a log of Countersign's proves, which is held against a pinned genesis.
+    pub(crate) proven: BTreeSet<Digest>,
     /// What dpkg did.
     pub(crate) transitions: Transitions,
     runs: Runs,
@@ -204,6 +202,7 @@ impl Part {
             self.change(change);
         }
         self.decisions.extend(other.decisions);
+        self.proven.extend(other.proven);
         self.transitions.and(other.transitions);
         self.runs.and(other.runs);
         for (key, count) in other.excluded {
@@ -240,12 +239,18 @@ impl Part {
                 .entry((format, Exclusion::DryRun))
                 .or_default() += count;
         }
-        let confirmed = self.transitions.confirm(&context.host, &mut actions);
+        let confirmed = self
+            .transitions
+            .confirm(&context.host, &mut actions, |file| {
+                let file = files.get(file.0 as usize);
+                file.and_then(|file| file.path.parent())
+                    .unwrap_or(Path::new(""))
+            });
         if confirmed.phantoms > 0 {
             let phantoms = (Format::AptHistory, Exclusion::DryRun);
             *self.excluded.entry(phantoms).or_default() += confirmed.phantoms;
         }
-        let told = retold(&mut actions);
+        let told = own::retold(&mut actions, &self.proven);
         if told > 0 {
             let repeated = (Format::AptHistory, Exclusion::Repeated);
             *self.excluded.entry(repeated).or_default() += told;
@@ -282,7 +287,15 @@ impl Part {
         }
         Collected {
             actions,
-            changes: self.changes.into_values().collect(),
+            changes: self
+                .changes
+                .into_values()
+                .map(|mut change| {
+                    change.places.sort();
+                    change.places.dedup();
+                    change
+                })
+                .collect(),
             decisions: self.decisions,
             excluded: self.excluded,
             days,
@@ -292,38 +305,6 @@ impl Part {
             unknown_runs: applied.unknown,
         }
     }
-}
-
-/// Takes out what apt tells of runs that Countersign's own log tells of: each names the change, ran
-/// on the same host, and within the time of the other. How many those were.
-fn retold(actions: &mut Vec<Action>) -> u64 {
-    let runs: HashMap<(Reference, String), (i64, i64)> = actions
-        .iter()
-        .filter(|action| action.format == Format::Countersign)
-        .filter_map(|action| {
-            let reference = action.references.first()?.clone();
-            let ended = action.ended.unwrap_or(action.started);
-            let from = action.started.earliest.plus_seconds(-RETOLD_SECONDS);
-            let until = ended.latest.plus_seconds(RETOLD_SECONDS);
-            let of = (reference, label(&action.system));
-            Some((of, (from.unix_millis(), until.unix_millis())))
-        })
-        .collect();
-    let before = actions.len();
-    if !runs.is_empty() {
-        actions.retain(|action| {
-            action.format != Format::AptHistory
-                || !action.references.iter().any(|reference| {
-                    let of = (reference.clone(), label(&action.system));
-                    runs.get(&of).is_some_and(|(from, until)| {
-                        let ended = action.ended.unwrap_or(action.started);
-                        *from <= action.started.earliest.unix_millis()
-                            && ended.latest.unix_millis() <= *until
-                    })
-                })
-        });
-    }
-    (before - actions.len()) as u64
 }
 
 fn identity(decision: &Decision) -> impl Ord + '_ {
@@ -362,12 +343,13 @@ fn merge(known: &mut Change, other: Change) {
         one.sort();
         one.dedup();
     }
-    union(&mut known.places, other.places);
+    known.places.extend(other.places);
     union(&mut known.also, other.also);
     union(&mut known.references, other.references);
     union(&mut known.targets, other.targets);
     union(&mut known.requesters, other.requesters);
     known.withdrawn |= other.withdrawn;
+    known.pending |= other.pending;
     known.kind = known.kind.min(other.kind);
     known.window = match (known.window, other.window) {
         (Some(one), Some(other)) => Some(one.min(other)),

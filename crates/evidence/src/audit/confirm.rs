@@ -1,11 +1,13 @@
 //! Confirms what apt's history says by what dpkg did. `unattended-upgrade --dry-run` writes whole
 //! stanzas of upgrades that never were; and what dpkg did within no stanza was done by somebody.
 
-use super::model::{Action, Actor, Format, Nature};
+use super::model::{Action, Actor, FileNumber, Format, Nature};
 use super::moment::Moment;
 use super::reader::lenient::key;
 use super::reader::lines::Transition;
 use countersign_domain::Timestamp;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 /// dpkg's lines and apt's dates are rounded to the second, each by itself.
 const ROUNDING_SECONDS: i64 = 2;
@@ -19,8 +21,8 @@ const ITEMS_MAX: usize = 2_000;
 pub(crate) struct Transitions {
     /// In the order of time, once `settle` was called.
     pub(crate) all: Vec<Transition>,
-    /// The first and the last line of any kind.
-    pub(crate) covered: Option<(Timestamp, Timestamp)>,
+    /// The first and the last line of any kind, by file: between two files, lines may be missing.
+    covered: BTreeMap<FileNumber, (Timestamp, Timestamp)>,
 }
 
 /// What came of confirming.
@@ -34,23 +36,32 @@ pub(crate) struct Confirmed {
 
 impl Transitions {
     /// A line of dpkg's was read, of this time.
-    pub(crate) fn cover(&mut self, at: &Moment) {
-        let (first, last) = self.covered.unwrap_or((at.earliest, at.latest));
-        self.covered = Some((first.min(at.earliest), last.max(at.latest)));
+    pub(crate) fn cover(&mut self, file: FileNumber, at: &Moment) {
+        let of = self.covered.entry(file);
+        let (first, last) = of.or_insert((at.earliest, at.latest));
+        *first = (*first).min(at.earliest);
+        *last = (*last).max(at.latest);
     }
 
     /// Takes in what another part of the logs tells.
     pub(crate) fn and(&mut self, other: Self) {
         self.all.extend(other.all);
-        self.covered = match (self.covered, other.covered) {
-            (Some(one), Some(other)) => Some((one.0.min(other.0), one.1.max(other.1))),
-            (one, other) => one.or(other),
-        };
+        for (file, (from, until)) in other.covered {
+            let (first, last) = self.covered.entry(file).or_insert((from, until));
+            *first = (*first).min(from);
+            *last = (*last).max(until);
+        }
     }
 
     /// Takes out of `actions` the stanzas of `system` that dpkg's log disproves, and adds the runs of
     /// dpkg's that no stanza tells of.
-    pub(crate) fn confirm(&mut self, system: &str, actions: &mut Vec<Action>) -> Confirmed {
+    /// `folder` tells in which folder a file is.
+    pub(crate) fn confirm<'f>(
+        &mut self,
+        system: &str,
+        actions: &mut Vec<Action>,
+        folder: impl Fn(FileNumber) -> &'f Path,
+    ) -> Confirmed {
         self.all.sort();
         self.all.dedup_by(|one, other| {
             (one.at, &one.package, &one.old, &one.new)
@@ -82,10 +93,17 @@ impl Transitions {
                     any = true;
                 }
             }
-            let covered = self.covered.is_some_and(|(first, last)| {
-                first <= action.started.earliest && ended.latest <= last
-            });
-            // Disproven only where dpkg's log tells of the time before and after.
+            // Disproven only where one file of dpkg's tells of the time before and after, and stands
+            // beside apt's or above it: another folder may be another host's.
+            let beside = |file: FileNumber| {
+                let dpkg = folder(file);
+                let mut places = action.places.iter();
+                places.all(|place| folder(place.file).starts_with(dpkg))
+            };
+            let covered = action.ended.is_some()
+                && self.covered.iter().any(|(file, (first, last))| {
+                    *first <= action.started.earliest && ended.latest <= *last && beside(*file)
+                });
             if !any && covered {
                 confirmed.phantoms += 1;
                 return false;

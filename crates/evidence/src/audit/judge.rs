@@ -3,7 +3,9 @@
 //! has not been used up. Whether more records are there never makes a verdict worse: each action gets
 //! the best of what its candidates come to, and each candidate is judged by itself.
 
-use super::model::{Action, Actor, Change, ChangeKind, Decision, Nature, Outcome, Plan, Reference};
+use super::model::{
+    Action, Actor, Change, ChangeKind, Decision, Format, Nature, Outcome, Plan, Reference,
+};
 use super::moment::Order;
 use super::people::{Known, People};
 use super::reason::{Reason, Verdict};
@@ -242,12 +244,18 @@ impl<'a> Index<'a> {
             return Some(with(Verdict::Ungoverned, Reason::Withdrawn, None));
         }
         let approved = |(_, decision): &&(usize, &Decision)| decision.outcome == Outcome::Approved;
+        let contested = decisions
+            .iter()
+            .any(|(_, no)| self.stands_against(no, &decisions));
         let best = decisions
             .iter()
             .filter(approved)
             .map(|(at, decision)| {
                 let mut reasons = base.clone();
-                reasons.extend(self.of_the_decision(action, change, decision, &decisions));
+                if contested {
+                    reasons.insert(Reason::Contested);
+                }
+                reasons.extend(self.of_the_decision(action, change, decision));
                 let verdict = if reasons.contains(&Reason::ApprovedLate) {
                     Verdict::Ungoverned
                 } else if reasons.is_empty() {
@@ -298,6 +306,13 @@ impl<'a> Index<'a> {
         if outside(change, action) {
             reasons.insert(Reason::OutsideWindow);
         }
+        if change.pending {
+            reasons.insert(Reason::Pending);
+        }
+        // Only what its own log tells of ran under the warrant; anybody can type its id.
+        if change.format == Format::Countersign && action.format != Format::Countersign {
+            reasons.insert(Reason::UsedUp);
+        }
         if change.test == Plan::Missing {
             reasons.insert(Reason::NoTest);
         }
@@ -313,7 +328,6 @@ impl<'a> Index<'a> {
         action: &Action,
         change: &Change,
         decision: &Decision,
-        all: &[(usize, &Decision)],
     ) -> BTreeSet<Reason> {
         let people = self.records.people;
         let mut reasons = BTreeSet::new();
@@ -361,9 +375,6 @@ impl<'a> Index<'a> {
                     reasons.insert(Reason::ApprovedLate);
                 }
             },
-        }
-        if all.iter().any(|(_, no)| self.stands_against(no, all)) {
-            reasons.insert(Reason::Contested);
         }
         reasons
     }

@@ -67,7 +67,11 @@ pub fn audit(
         let number = FileNumber(u32::try_from(number).unwrap_or(u32::MAX));
         files.push(own::read(log, number, context, &mut part, &mut own));
     }
-    let people = people.with(own.people.iter().map(|person| person.as_str()));
+    let people = people.with(
+        own.people
+            .iter()
+            .map(|person| (person.to_string(), own::handle(person))),
+    );
     let mut report = Report::of(
         part.finish(context, files),
         found.skipped,

@@ -250,6 +250,8 @@ pub struct Change {
     pub requesters: Vec<Actor>,
     /// True where it was rejected, cancelled or withdrawn.
     pub withdrawn: bool,
+    /// True where the record itself says that somebody has yet to decide.
+    pub pending: bool,
     /// The commit that it came to, if it is one of code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<String>,

@@ -5,6 +5,7 @@
 //! authority: where the log does not hold, none of its approvals counts.
 
 use super::collect::{FileRead, Part};
+use super::judge::label;
 use super::model::{
     Action, Actor, Change, ChangeKind, Decision, Exclusion, FileNumber, Format, Nature, Outcome,
     Place, Plan, Reference, Row,
@@ -22,6 +23,9 @@ use countersign_domain::warrant::{Ground, Signer};
 use countersign_domain::{AgentId, ChangeId, Digest, HostId, PersonId, PreparedPlan, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+
+/// By how many seconds a host's clock may differ from itself, between apt's log and its receipts.
+const RETOLD_SECONDS: i64 = 5;
 
 /// What `audit formats` says.
 pub(crate) const ABOUT: About = About {
@@ -73,6 +77,73 @@ struct Run {
     place: Place,
     started: Option<(Timestamp, Place)>,
     ended: Option<(Timestamp, Ending, Place)>,
+}
+
+/// How a handle of the roster is called here: whose it is, only a pinned genesis says.
+pub(crate) fn handle(person: &PersonId) -> String {
+    format!("countersign:{person}")
+}
+
+fn person(person: &PersonId) -> Actor {
+    Actor::new(handle(person), Nature::Person)
+}
+
+/// Takes out of `actions` what apt tells of runs that are proven to be Countersign's: each names the
+/// change, ran on the same host within the time of the run, and touched nothing but what the run was to
+/// touch. How many those were.
+pub(crate) fn retold(actions: &mut Vec<Action>, proven: &BTreeSet<Digest>) -> u64 {
+    let mut runs: BTreeMap<(Reference, String), Span> = BTreeMap::new();
+    for action in actions.iter().filter(|action| proven.contains(&action.key)) {
+        let ended = action.ended.unwrap_or(action.started);
+        let from = action.started.earliest.plus_seconds(-RETOLD_SECONDS);
+        let until = ended.latest.plus_seconds(RETOLD_SECONDS);
+        for reference in &action.references {
+            let run = Span {
+                from,
+                until,
+                items: action.items.iter().map(|item| touched(item)).collect(),
+            };
+            runs.insert((reference.clone(), label(&action.system)), run);
+        }
+    }
+    let before = actions.len();
+    actions.retain(|action| {
+        action.format != Format::AptHistory
+            || !action.references.iter().any(|reference| {
+                let of = (reference.clone(), label(&action.system));
+                runs.get(&of).is_some_and(|run| run.tells(action))
+            })
+    });
+    (before - actions.len()) as u64
+}
+
+/// A run that is proven.
+struct Span {
+    from: Timestamp,
+    until: Timestamp,
+    items: BTreeSet<(String, BTreeSet<String>)>,
+}
+
+impl Span {
+    fn tells(&self, action: &Action) -> bool {
+        let ended = action.ended.unwrap_or(action.started);
+        self.from <= action.started.earliest
+            && ended.latest <= self.until
+            && !action.items.is_empty()
+            && action
+                .items
+                .iter()
+                .all(|item| self.items.contains(&touched(item)))
+    }
+}
+
+/// The package of an item, and the versions between which it goes in whatever direction.
+fn touched(item: &str) -> (String, BTreeSet<String>) {
+    let (name, versions) = item.split_once(" (").unwrap_or((item, ""));
+    let versions = versions.trim_end_matches(')').split(", ");
+    let versions = versions.filter(|one| !matches!(*one, "" | "<none>" | "automatic"));
+    let name = name.split(':').next().unwrap_or(name);
+    (name.to_owned(), versions.map(str::to_owned).collect())
 }
 
 /// What a plan says that matters here.
@@ -132,12 +203,20 @@ pub(crate) fn read(
             false
         }
     };
-    if holds && context.genesis.is_some() {
+    let proven = holds && context.genesis.is_some();
+    if proven {
         own.people.append(&mut runs.people);
     }
     let mut rows = Vec::new();
     for run in runs.runs.values() {
         run.rows(&runs.plans, holds, &mut rows);
+    }
+    if proven {
+        let actions = rows.iter().filter_map(|row| match row {
+            Row::Action(action) => Some(action.key),
+            _ => None,
+        });
+        part.proven.extend(actions);
     }
     part.keep(Format::Countersign, &mut rows);
     file
@@ -276,42 +355,9 @@ impl Run {
             None => self.expires,
         };
         let id = format!("countersign:{change}@{host}");
-        // Who answers for the agent may sign the policy under which it acts, but no change of its.
-        let owner = match self.ground {
-            Ground::Standing => None,
-            Ground::Approved => self.owner.as_ref(),
-        };
-        let owner = owner.map(|owner| Actor::new(owner.to_string(), Nature::Person));
-        rows.push(Row::Change(Box::new(Change {
-            key: id.clone(),
-            format: Format::Countersign,
-            places: vec![self.place],
-            number: change.clone(),
-            references: references.clone(),
-            kind: match self.ground {
-                Ground::Standing => ChangeKind::Standard,
-                Ground::Approved => ChangeKind::Normal,
-            },
-            targets: vec![host.clone()],
-            window: Some((Moment::exact(self.issued), Moment::exact(until))),
-            requesters: std::iter::once(agent.clone()).chain(owner).collect(),
-            withdrawn: false,
-            also: Vec::new(),
-            head: None,
-            test: plan.map_or(Plan::Missing, |plan| plan.test),
-            rollback: plan.map_or(Plan::Missing, |plan| plan.rollback),
-        })));
-        for signer in self.signers.iter().filter(|_| holds) {
-            rows.push(Row::Decision(Box::new(Decision {
-                change: id.clone(),
-                format: Format::Countersign,
-                places: vec![self.place],
-                approver: Actor::new(signer.person.to_string(), Nature::Person),
-                entered_by: None,
-                outcome: Outcome::Approved,
-                decided: Some(Moment::exact(signer.at)),
-                commit: None,
-            })));
+        // Of a log that does not hold, only what hosts are said to have done counts.
+        if holds {
+            self.record(&id, plan, &agent, &references, until, rows);
         }
         let Some((started, place)) = self.started else {
             return;
@@ -340,5 +386,54 @@ impl Run {
             actor: agent,
             references,
         })));
+    }
+
+    fn record(
+        &self,
+        id: &str,
+        plan: Option<&Planned>,
+        agent: &Actor,
+        references: &[Reference],
+        until: Timestamp,
+        rows: &mut Vec<Row>,
+    ) {
+        // Who answers for the agent may sign the policy under which it acts, but no change of its.
+        let owner = match self.ground {
+            Ground::Standing => None,
+            Ground::Approved => self.owner.as_ref(),
+        };
+        let owner = owner.map(person);
+        rows.push(Row::Change(Box::new(Change {
+            key: id.to_owned(),
+            format: Format::Countersign,
+            places: vec![self.place],
+            number: self.change.to_string(),
+            references: references.to_vec(),
+            kind: match self.ground {
+                Ground::Standing => ChangeKind::Standard,
+                Ground::Approved => ChangeKind::Normal,
+            },
+            targets: vec![self.host.to_string()],
+            window: Some((Moment::exact(self.issued), Moment::exact(until))),
+            requesters: std::iter::once(agent.clone()).chain(owner).collect(),
+            withdrawn: false,
+            pending: false,
+            also: Vec::new(),
+            head: None,
+            test: plan.map_or(Plan::Missing, |plan| plan.test),
+            rollback: plan.map_or(Plan::Missing, |plan| plan.rollback),
+        })));
+        for signer in &self.signers {
+            rows.push(Row::Decision(Box::new(Decision {
+                change: id.to_owned(),
+                format: Format::Countersign,
+                places: vec![self.place],
+                approver: person(&signer.person),
+                entered_by: None,
+                outcome: Outcome::Approved,
+                decided: Some(Moment::exact(signer.at)),
+                commit: None,
+            })));
+        }
     }
 }

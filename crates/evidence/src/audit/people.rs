@@ -11,8 +11,8 @@ pub const PEOPLE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 #[derive(Debug, Clone, Default)]
 pub struct People {
     entries: Vec<Entry>,
-    /// By name in lower case. None where two entries share it: then it names nobody.
-    by_name: BTreeMap<String, Option<usize>>,
+    /// By name in lower case: whose it is. Where two entries share it, it names nobody.
+    by_name: BTreeMap<String, BTreeSet<usize>>,
 }
 
 #[derive(Debug, Clone)]
@@ -109,23 +109,21 @@ impl People {
             if name.is_empty() {
                 continue;
             }
-            self.by_name
-                .entry(name)
-                .and_modify(|owner| {
-                    if *owner != Some(number) {
-                        *owner = None;
-                    }
-                })
-                .or_insert(Some(number));
+            self.by_name.entry(name).or_default().insert(number);
         }
     }
 
-    /// With people who are known by one name alone, as far as nobody has that name yet.
-    pub(crate) fn with<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Self {
+    /// With other names of people: each is whoever has the first already, or somebody new.
+    pub(crate) fn with(&self, names: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut people = self.clone();
-        for name in names {
-            if !people.by_name.contains_key(&name.to_lowercase()) {
-                people.add(name, Nature::Person, std::iter::once(name));
+        for (known, other) in names {
+            let owners = people.by_name.get(&known.to_lowercase()).cloned();
+            match owners {
+                Some(owners) => {
+                    let of = people.by_name.entry(other.to_lowercase()).or_default();
+                    of.extend(owners);
+                }
+                None => people.add(&known, Nature::Person, std::iter::once(other.as_str())),
             }
         }
         people
@@ -141,13 +139,9 @@ impl People {
     /// What it knows of `actor`. Names of several entries, or a name that several share, are nobody.
     #[must_use]
     pub fn look_up(&self, actor: &Actor) -> Known<'_> {
-        let found: BTreeSet<Option<usize>> = actor
-            .names()
-            .filter_map(|name| self.by_name.get(&name.to_lowercase()).copied())
-            .collect();
-        let mut found = found.into_iter();
-        match (found.next(), found.next()) {
-            (Some(Some(number)), None) => match self.entries.get(number) {
+        let all: BTreeSet<usize> = self.owners(actor).flatten().copied().collect();
+        match (all.first(), all.len()) {
+            (Some(number), 1) => match self.entries.get(*number) {
                 Some(entry) if entry.nature == Nature::Person => Known::Person(&entry.name),
                 Some(entry) if entry.nature == Nature::Group => Known::Group,
                 Some(_) => Known::Automation,
@@ -157,12 +151,18 @@ impl People {
         }
     }
 
-    /// Whether two actors are the same, as far as their names or the registry tell.
+    /// Whose each of an actor's names is.
+    fn owners<'a>(&'a self, actor: &'a Actor) -> impl Iterator<Item = &'a BTreeSet<usize>> {
+        let names = actor.names();
+        names.filter_map(|name| self.by_name.get(&name.to_lowercase()))
+    }
+
+    /// Whether two actors are or may be the same, as far as their names or the registry tell: a name that
+    /// several share may be any of theirs.
     #[must_use]
     pub fn same(&self, one: &Actor, other: &Actor) -> bool {
-        if let (Known::Person(one), Known::Person(other)) = (self.look_up(one), self.look_up(other))
-            && one == other
-        {
+        let of: BTreeSet<usize> = self.owners(one).flatten().copied().collect();
+        if self.owners(other).flatten().any(|owner| of.contains(owner)) {
             return true;
         }
         one.names()
@@ -223,5 +223,21 @@ mod tests {
             read("name,kind\nAda,robot\n"),
             PeopleError::Kind(2)
         ));
+    }
+
+    #[test]
+    fn a_name_that_several_share_may_be_any_of_theirs() {
+        let people = "name,login\nAda,ada;admin\nBen,ben;admin\nCy,cy\n";
+        let people = People::read(people.as_bytes()).unwrap();
+        let (ada, cy, admin) = (actor("ada"), actor("cy"), actor("admin"));
+        assert_eq!(people.look_up(&admin), Known::Unknown);
+        assert!(people.same(&ada, &admin) && people.same(&admin, &actor("ben")));
+        assert!(!people.same(&cy, &admin));
+        // Another name of somebody who is known, and of somebody who is not.
+        let more = [("ada", "x:ada"), ("dee", "x:dee")];
+        let people = people.with(more.map(|(one, other)| (one.to_owned(), other.to_owned())));
+        assert_eq!(people.look_up(&actor("x:ada")), Known::Person("Ada"));
+        assert_eq!(people.look_up(&actor("x:dee")), Known::Person("dee"));
+        assert_eq!(people.look_up(&actor("dee")), Known::Unknown);
     }
 }

@@ -502,7 +502,7 @@ impl<'a> Reading<'a> {
             match (format, taken) {
                 (Some(format), Taken::Read(at)) => {
                     if let (Format::Dpkg, Some(at)) = (format, &at) {
-                        self.part.transitions.cover(at);
+                        self.part.transitions.cover(number, at);
                     }
                     self.part.count(number, format, at.as_ref());
                 }

@@ -68,6 +68,7 @@ reasons! {
     ApproverGroup = "approver-group": "a group approved, no named human";
     SelfApproval = "self-approval": "the approver asked for it or ran it";
     EnteredByAnother = "entered-by-another": "somebody else entered the approval in the approver's name";
+    Pending = "pending": "the record says that somebody whose approval it needs has not decided";
     Contested = "contested": "somebody rejected it, and that was not taken back";
     StaleCommit = "stale-commit": "another commit was approved than the one that was used";
     NoTemplateApprover = "no-template-approver": "a standard change whose template names no approver";

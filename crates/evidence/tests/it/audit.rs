@@ -494,3 +494,74 @@ fn a_pull_request_that_was_closed_and_taken_up_again_is_not_withdrawn() {
         assert_eq!((found[0].1, &found[0].2), (Some(Verdict::Clean), &vec![]));
     }
 }
+
+/// Runs of unattended-upgrades, each by its day and one package.
+fn history(runs: &[(&str, &str)]) -> String {
+    runs.iter()
+        .map(|(day, package)| {
+            format!(
+                "Start-Date: 2026-11-{day}  06:00:00\nCommandline: /usr/bin/unattended-upgrade\n\
+                 Upgrade: {package}:amd64 (1, 2)\nEnd-Date: 2026-11-{day}  06:00:05\n\n"
+            )
+        })
+        .collect()
+}
+
+fn dpkg(days: &[&str]) -> String {
+    days.iter()
+        .map(|day| format!("2026-11-{day} 01:00:00 startup archives unpack\n"))
+        .collect()
+}
+
+#[test]
+fn what_dpkgs_log_does_not_cover_is_not_disproven_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    // Between two files of dpkg's there may have been a third.
+    write("a/dpkg.log.2", dpkg(&["01", "04"]));
+    write("a/dpkg.log", dpkg(&["10", "14"]));
+    write(
+        "a/apt/history.log",
+        history(&[("03", "phantom"), ("07", "between")]),
+    );
+    // Another folder may be another host's.
+    write("b/history.log", history(&[("12", "elsewhere")]));
+    // Without an end nobody knows for how long.
+    let cut = history(&[("13", "cut")]).replace("End-Date", "Nothing");
+    write("a/apt/history.log.1", cut);
+    let report = audited_in("UTC", folder.path());
+    let left: Vec<_> = report
+        .actions
+        .iter()
+        .map(|one| &one.action.items[0])
+        .collect();
+    let left: Vec<_> = left
+        .iter()
+        .map(|item| item.split(':').next().unwrap())
+        .collect();
+    assert_eq!(left, ["between", "elsewhere", "cut"]);
+    assert_eq!(excluded(&report, Exclusion::DryRun), 1);
+}
+
+#[test]
+fn typing_dry_run_hides_nothing() {
+    let stanza = |command: &str| {
+        format!(
+            "Start-Date: 2026-11-02  06:00:00\nCommandline: {command}\nRequested-By: svc (998)\n\
+             Install: evil:amd64 (1)\nEnd-Date: 2026-11-02  06:00:05\n"
+        )
+    };
+    for (command, actions) in [
+        ("apt-get -o X::Y=--dry-run install evil", 1),
+        ("apt-get install evil --dry-run", 1),
+        ("/usr/bin/unattended-upgrade --dry-run-not", 1),
+        ("/usr/bin/unattended-upgrade -v --dry-run", 0),
+    ] {
+        let report = audited(&[("history.log", stanza(command).as_bytes())]);
+        assert_eq!(report.actions.len(), actions, "{command}");
+    }
+}

@@ -81,7 +81,8 @@ fn a_pinned_genesis_says_who_is_a_named_human_and_an_unpinned_one_is_told() {
     let nobody = "name\n";
     let pinned = audited(folder.path(), &house, Some(house.genesis), nobody);
     assert_eq!(verdicts(&pinned), [CLEAN]);
-    let unpinned = audited(folder.path(), &house, None, nobody);
+    // A handle is whose the log itself says, unless somebody pinned it: it is no name in the registry.
+    let unpinned = audited(folder.path(), &house, None, PEOPLE);
     let unknown = vec![Reason::ApproverUnknown];
     assert_eq!(
         verdicts(&unpinned),
@@ -212,4 +213,47 @@ fn what_apt_tells_of_the_same_run_counts_once_and_of_another_run_by_itself() {
         verdicts,
         [(Format::Countersign, false), (Format::AptHistory, true)]
     );
+}
+
+#[test]
+fn whoever_types_the_id_of_a_change_is_neither_clean_nor_forgotten() {
+    let mut house = House::ready(Founding::default());
+    let mut tale = Tale::open(&mut house);
+    tale.decide(&mut house, Outcome::Allow);
+    tale.authorize(&mut house, Ground::Standing);
+    tale.redeem(&mut house);
+    tale.start(&mut house);
+    let ran = house.now.to_string();
+    tale.settle(&mut house, Ending::Succeeded);
+    house.cross_commit();
+    let folder = exported(&house);
+    // While it runs, on the same host, with its id: another package, and another version.
+    let at = format!("{}  {}", &ran[..10], &ran[11..19]);
+    let history: String = ["backdoor:amd64 (6.6.6)", "openssl:amd64 (3.0.11-1, 3.0.11-9)"]
+        .map(|item| {
+            format!(
+                "Start-Date: {at}\nCommandline: /usr/bin/unattended-upgrade -o Countersign::Authorization={}\n\
+                 Install: {item}\nEnd-Date: {at}\n\n",
+                tale.change
+            )
+        })
+        .concat();
+    std::fs::write(folder.path().join("history.log"), history).unwrap();
+    for pinned in [Some(house.genesis), None, Some(Digest::of(b"another"))] {
+        let report = audited(folder.path(), &house, pinned, PEOPLE);
+        let typed: Vec<_> = report
+            .actions
+            .iter()
+            .filter(|one| one.action.format == Format::AptHistory)
+            .map(|one| one.verdict)
+            .collect();
+        assert_eq!(typed.len(), 2, "{pinned:?}");
+        assert!(!typed.contains(&Some(Verdict::Clean)), "{typed:?}");
+        if pinned.is_none() {
+            assert_eq!(report.counts.clean, 0);
+        }
+    }
+    // Of a log that does not hold, nothing makes another action better than it would be without it.
+    let report = audited(folder.path(), &house, Some(Digest::of(b"another")), PEOPLE);
+    assert_eq!((report.counts.clean, report.counts.partial), (0, 0));
 }

@@ -56,6 +56,7 @@ fn change() -> Change {
         window: Some((at(-3600), at(3600))),
         requesters: vec![Actor::new("patch-bot", Nature::Automation)],
         withdrawn: false,
+        pending: false,
         head: None,
         test: Plan::Given,
         rollback: Plan::Given,
@@ -179,6 +180,7 @@ fn each_gap_has_its_reason() {
             c.window = Some((at(-3600), at(59)));
         }),
         (Partial, R::NoTest, |_, c, _| c.test = Plan::Missing),
+        (Partial, R::Pending, |_, c, _| c.pending = true),
         (Partial, R::NoRollback, |_, c, _| c.rollback = Plan::Missing),
     ];
     for (verdict, reason, edit) in table {

@@ -303,11 +303,14 @@ impl Event {
 }
 
 impl Data {
-    /// The module, without its collection.
+    /// The module, without the collections that come with Ansible itself: of any other, a module of the same
+    /// name is another one.
     fn module(&self) -> &str {
         let action = self.resolved_action.some().or(self.task_action.some());
         let action = action.unwrap_or("task");
-        action.rsplit('.').next().unwrap_or(action)
+        let own = ["ansible.builtin.", "ansible.legacy."].iter();
+        let mut own = own.filter_map(|prefix| action.strip_prefix(prefix));
+        own.next().unwrap_or(action)
     }
 
     /// Packages that it names.

@@ -369,6 +369,7 @@ impl Job {
             window: None,
             requesters: requester.into_iter().collect(),
             withdrawn: self.status.0 == "canceled",
+            pending: false,
             head: None,
             test: Plan::NotKept,
             rollback: Plan::NotKept,

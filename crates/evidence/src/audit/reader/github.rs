@@ -180,6 +180,7 @@ fn take_pull(pull: &Pull, of: &Repository, record: Record<'_>, rows: &mut Vec<Ro
         window: None,
         requesters: actor(&pull.user.0).into_iter().collect(),
         withdrawn: merged.is_none() && pull.state.0 == "closed",
+        pending: false,
         // What is open may come to another commit yet.
         head: merged.and_then(|_| pull.head.0.sha.some().map(clip)),
         test: Plan::NotKept,

@@ -362,6 +362,7 @@ impl Subject<'_> {
             window: fields.window(context)?,
             requesters,
             withdrawn: self.status.iter().flatten().any(|status| given_up(status)),
+            pending: false,
             head: None,
             test: fields.plan("test"),
             rollback: fields.plan("rollback"),

@@ -158,7 +158,7 @@ impl LineReader {
         let Some(started) = stanza.started else {
             return;
         };
-        if stanza.command.contains("--dry-run") {
+        if is_dry_run(&stanza.command) {
             rows.push(Row::Excluded(Exclusion::DryRun));
             return;
         }
@@ -198,6 +198,16 @@ impl LineReader {
             items: stanza.items,
         })));
     }
+}
+
+/// Whether unattended-upgrades itself was told to change nothing, and writes stanzas all the same. Of any
+/// other program those words mean nothing: apt writes no stanza for its own dry runs.
+fn is_dry_run(command: &str) -> bool {
+    let mut words = command.split(' ');
+    let program = words.next().unwrap_or_default();
+    let name = program.rsplit('/').next().unwrap_or_default();
+    matches!(name, "unattended-upgrade" | "unattended-upgrades")
+        && words.any(|word| word == "--dry-run")
 }
 
 /// Who ran apt. `Requested-By` is what sudo or pkexec said of the caller: an executor, never an

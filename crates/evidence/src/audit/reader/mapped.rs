@@ -212,8 +212,14 @@ impl Mapped<'_> {
         let actor = self.actor(Field::Actor).unwrap_or_else(nobody);
         let id = self.text(Field::Id).unwrap_or_default();
         let at = started.earliest.to_string();
+        // Without an id, equal rows of one file are two actions, and a file that is read twice is one.
+        let line = match (id.as_str(), self.place.line) {
+            ("", Some(line)) => line.to_string(),
+            _ => String::new(),
+        };
         let parts = [
             id.as_str(),
+            &line,
             &at,
             &system,
             &summary,
@@ -269,6 +275,7 @@ impl Mapped<'_> {
             window,
             requesters: self.actor(Field::Requester).into_iter().collect(),
             withdrawn: self.marked(Mark::Withdrawn),
+            pending: false,
             head: None,
             test: plan(Field::Test),
             rollback: plan(Field::Rollback),

@@ -136,6 +136,7 @@ fn change(fields: &Fields, place: Place, rows: &mut Vec<Row>) -> Result<Taken, B
         window,
         requesters,
         withdrawn: ended || fields.word("approval") == "rejected",
+        pending: fields.word("approval") == "requested",
         head: None,
         test: plan(fields, "test_plan"),
         rollback: plan(fields, "backout_plan"),
