@@ -1,7 +1,7 @@
 //! The audit over an estate of a gigabyte: how fast on one core and on all, with how much memory;
 //! beside DuckDB and jq over the same files. Counts must agree, or there are no figures.
 
-use super::estate::{self, Estate};
+use super::estate;
 use super::figures::{median, rounded};
 use super::{BenchError, Figured, failed, scratch};
 use crate::ambient;
@@ -182,12 +182,12 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Report, BenchError> {
         kubernetes: beside(arguments, "kubernetes", &estate.kubernetes)?,
         delivered: rounds(&[&estate.delivered], 1)?,
     };
-    check(&estate, &report)?;
+    check(&report)?;
     Ok(Report::All(Box::new(report)))
 }
 
 /// Every reading must have found the same.
-fn check(_: &Estate, report: &All) -> Result<(), BenchError> {
+fn check(report: &All) -> Result<(), BenchError> {
     if report.one_core.actions == report.all_cores.actions && report.one_core.actions > 0 {
         return Ok(());
     }

@@ -48,8 +48,8 @@ pub use report::{
 pub use schema::{ID as SCHEMA_ID, schema};
 pub use text::{explain, render};
 
-/// Reads `found`, and `logs` that somebody has opened, on so many threads, and judges what they come to. `progress` is called a few
-/// times a second while files are read.
+/// Reads `found`, and `logs` that somebody has opened, on so many threads, and judges what they come
+/// to. `progress` is called a few times a second while files are read.
 pub fn audit(
     found: Found,
     logs: &[OwnLog<'_>],

@@ -36,8 +36,8 @@ pub(crate) const ABOUT: About = About {
     approvals: "the signatures that the warrant rests on: of people who approved this very change, \
                 or for standing authority of those who signed the policy version, whose review was \
                 not overdue; none where the log does not hold",
-    people: "agents are automations; approvers are named humans where --people knows their handles, \
-             or where the genesis is pinned",
+    people: "agents are automations; approvers are named humans only where --genesis pins the log, by \
+             the names that --people has for their handles",
     proven: true,
 };
 

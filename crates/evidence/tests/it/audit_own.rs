@@ -46,6 +46,13 @@ fn verdicts(report: &Report) -> Vec<(By, Option<Verdict>, Vec<Reason>)> {
         .collect()
 }
 
+/// Above the verdict the report says this.
+#[track_caller]
+fn tells(report: &Report, words: &str) {
+    let says = |gap: &String| gap.contains(words);
+    assert!(report.gaps.iter().any(says), "{:?}", report.gaps);
+}
+
 const CLEAN: (By, Option<Verdict>, Vec<Reason>) =
     (By::Automation, Some(Verdict::Clean), Vec::new());
 
@@ -88,11 +95,7 @@ fn a_pinned_genesis_says_who_is_a_named_human_and_an_unpinned_one_is_told() {
         verdicts(&unpinned),
         [(By::Automation, Some(Verdict::Partial), unknown)]
     );
-    assert!(
-        unpinned.gaps.iter().any(|gap| gap.contains("--genesis")),
-        "{:?}",
-        unpinned.gaps
-    );
+    tells(&unpinned, "--genesis");
 }
 
 #[test]
@@ -104,11 +107,7 @@ fn of_a_log_that_does_not_hold_no_approval_counts() {
     let against = |genesis| audited(folder.path(), &house, Some(genesis), PEOPLE);
     let wrong = against(Digest::of(b"another deployment"));
     assert_eq!(wrong.counts.clean, 0);
-    assert!(
-        wrong.gaps.iter().any(|gap| gap.contains("does not hold")),
-        "{:?}",
-        wrong.gaps
-    );
+    tells(&wrong, "does not hold");
     // A byte of it changed: nothing of it is believed any more, and what ran still counts.
     let entries = folder.path().join("bundle/authorizations/tile/entries");
     let bundle = std::fs::read_dir(entries).unwrap().next().unwrap().unwrap();
@@ -127,11 +126,7 @@ fn of_a_log_that_does_not_hold_no_approval_counts() {
     std::fs::write(&file, bytes).unwrap();
     let changed = against(house.genesis);
     assert_eq!(changed.counts.clean, 0);
-    assert!(
-        changed.gaps.iter().any(|gap| gap.contains("does not hold")),
-        "{:?}",
-        changed.gaps
-    );
+    tells(&changed, "does not hold");
 }
 
 #[test]
@@ -143,8 +138,7 @@ fn standing_authority_whose_review_was_overdue_is_none() {
     let folder = exported(&house);
     let report = audited(folder.path(), &house, Some(house.genesis), PEOPLE);
     assert_ne!(verdicts(&report), [CLEAN]);
-    let told = |gap: &String| gap.contains("due for review");
-    assert!(report.gaps.iter().any(told), "{:?}", report.gaps);
+    tells(&report, "due for review");
 }
 
 #[test]
@@ -157,11 +151,7 @@ fn a_trial_is_told() {
     house.cross_commit();
     let folder = exported(&house);
     let report = audited(folder.path(), &house, Some(house.genesis), PEOPLE);
-    assert!(
-        report.gaps.iter().any(|gap| gap.contains("trial")),
-        "{:?}",
-        report.gaps
-    );
+    tells(&report, "trial");
 }
 
 #[test]
