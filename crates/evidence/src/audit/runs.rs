@@ -8,13 +8,21 @@ use countersign_domain::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+/// How runner calls the file with a run's command line, and the folder beside it with its events.
+const COMMAND: &str = "command";
+const EVENTS: &str = "job_events";
+/// So many are more than one.
+const SEVERAL: usize = 2;
+
 /// By what actions belong to a run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RunKey {
     /// They name it, by the id that the acting system gave it.
     Native(String),
-    /// They stand in the folder of this file, or below it.
+    /// They stand in the folder that this file, named `command`, is of.
     Folder(FileNumber),
+    /// They stand in this file.
+    Within(FileNumber),
 }
 
 /// What a record tells of a run.
@@ -35,6 +43,11 @@ pub struct Told {
     pub events: bool,
     /// It only shows what would be done.
     pub dry_run: bool,
+    /// What its events call it, and the beginnings that they tell of: where there are several of either,
+    /// events of several runs stand together. No more than tells that.
+    pub names: BTreeSet<String>,
+    /// See `names`.
+    pub beginnings: BTreeSet<String>,
     /// Who started it.
     pub actor: Option<Actor>,
     /// What it names as its reason.
@@ -66,6 +79,13 @@ impl Told {
         self.known |= other.known;
         self.events |= other.events;
         self.dry_run |= other.dry_run;
+        self.names.extend(other.names);
+        self.beginnings.extend(other.beginnings);
+        for several in [&mut self.names, &mut self.beginnings] {
+            while several.len() > SEVERAL {
+                several.pop_last();
+            }
+        }
         self.actor = match (self.actor.take(), other.actor) {
             (Some(one), Some(other)) => Some(clearer(one, other)),
             (one, other) => one.or(other),
@@ -119,14 +139,7 @@ impl Runs {
     /// Takes what was no more than shown out of `actions`, and tells the others who started their run
     /// and what it was for.
     pub(crate) fn apply(self, files: &[FileRead], actions: &mut Vec<Action>) -> Applied {
-        let folders: BTreeMap<&Path, &Told> = self
-            .told
-            .iter()
-            .filter_map(|(by, told)| match by {
-                RunKey::Folder(file) => Some((files.get(file.0 as usize)?.path.parent()?, told)),
-                RunKey::Native(_) => None,
-            })
-            .collect();
+        let folders = self.folders(files);
         let mut applied = Applied::default();
         actions.retain_mut(|action| {
             if !matches!(action.format, Format::AnsibleRunner | Format::Awx) {
@@ -136,10 +149,7 @@ impl Runs {
                 .natives(action)
                 .chain(action.places.iter().filter_map(|place| {
                     let path = &files.get(place.file.0 as usize)?.path;
-                    // The nearest folder that something is told of.
-                    path.ancestors()
-                        .skip(1)
-                        .find_map(|at| folders.get(at).copied())
+                    folders.get(folder_of_events(path)?)
                 }))
                 .collect();
             if told.iter().any(|told| told.dry_run) && !self.certain.contains(&action.key) {
@@ -163,6 +173,39 @@ impl Runs {
         applied
     }
 
+    /// What is told of the run whose folder it is. Not where events of several runs stand in it: of which
+    /// of them its command line is, nothing says.
+    fn folders<'f>(&self, files: &'f [FileRead]) -> BTreeMap<&'f Path, Told> {
+        let path = |file: &FileNumber| Some(files.get(file.0 as usize)?.path.as_path());
+        let mut within: BTreeMap<&Path, Told> = BTreeMap::new();
+        let mut folders: BTreeMap<&Path, Told> = BTreeMap::new();
+        for (by, told) in &self.told {
+            match by {
+                RunKey::Native(_) => {}
+                RunKey::Within(file) => {
+                    if let Some(folder) = path(file).and_then(folder_of_events) {
+                        within.entry(folder).or_default().and(told.clone());
+                    }
+                }
+                RunKey::Folder(file) => {
+                    if let Some(folder) = path(file).and_then(folder_of_command) {
+                        let known = folders.entry(folder).or_insert_with(|| told.clone());
+                        // Two copies that contradict each other: it may have been a real one.
+                        let dry_run = known.dry_run && told.dry_run;
+                        known.and(told.clone());
+                        known.dry_run = dry_run;
+                    }
+                }
+            }
+        }
+        folders.retain(|folder, _| {
+            within.get(folder).is_none_or(|events| {
+                events.names.len() < SEVERAL && events.beginnings.len() < SEVERAL
+            })
+        });
+        folders
+    }
+
     fn natives<'a>(&'a self, action: &Action) -> impl Iterator<Item = &'a Told> {
         let ids: Vec<RunKey> = action
             .references
@@ -174,4 +217,24 @@ impl Runs {
             .collect();
         ids.into_iter().filter_map(|by| self.told.get(&by))
     }
+}
+
+/// The folder of the run whose events a file holds: the one that it stands in, or that `job_events`
+/// stands in. Never one further up: whoever puts a file there would say something of every run below.
+fn folder_of_events(path: &Path) -> Option<&Path> {
+    if path.as_os_str() == "-" {
+        return None;
+    }
+    let folder = path.parent()?;
+    if folder.file_name().is_some_and(|name| name == EVENTS) {
+        return folder.parent();
+    }
+    Some(folder)
+}
+
+/// The folder of the run whose command line a file holds, if that is what it is called.
+fn folder_of_command(path: &Path) -> Option<&Path> {
+    path.file_stem()
+        .is_some_and(|name| name == COMMAND)
+        .then(|| path.parent())?
 }

@@ -69,6 +69,62 @@ fn a_real_run_is_told_with_and_without_its_command_line() {
     assert_eq!((names(&alone), names(&beside)), (1, 2));
 }
 
+/// The report of files below a folder, by their paths.
+fn below(files: &[(&str, &str)]) -> Report {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    crate::audit::audited_in("UTC", folder.path())
+}
+
+#[test]
+fn only_a_runs_own_folder_can_make_it_a_dry_one() {
+    let (dry, real) = (command("--check"), command("-v"));
+    let events = "runs/artifacts/normal/job_events/all.jsonl";
+    let own = below(&[("runs/artifacts/normal/command", &dry), (events, RUN)]);
+    // What was done all the same (check_mode: false) stays, as in every dry run.
+    assert_eq!(own.counts.ungoverned + dry_runs(&own), 7);
+    assert!(dry_runs(&own) > 0 && !gap(&own));
+    for elsewhere in [
+        "command",
+        "runs/command",
+        "runs/artifacts/command",
+        "runs/artifacts/other/command",
+        "runs/artifacts/normal/job_events/command",
+        "runs/artifacts/normal/job_events/deeper/command",
+        // A result that a play wrote is not what runner wrote.
+        "runs/artifacts/normal/result.json",
+    ] {
+        let report = below(&[(elsewhere, &dry), (events, RUN)]);
+        assert_eq!(report.counts.ungoverned, 7, "{elsewhere}");
+        assert!(gap(&report), "{elsewhere}");
+    }
+    // Whose command line a folder has in which events of two runs stand, nothing says.
+    let both = below(&[
+        ("command", &dry),
+        ("dry.jsonl", DRY),
+        ("job_events/real.jsonl", RUN),
+    ]);
+    assert!(
+        both.counts.ungoverned >= 7 && gap(&both),
+        "{:?}",
+        both.counts
+    );
+    let again = RUN.replace("284599fb", "384599fb");
+    let again = below(&[("command", &dry), ("a.jsonl", RUN), ("b.jsonl", &again)]);
+    assert!(
+        again.counts.ungoverned >= 7 && gap(&again),
+        "{:?}",
+        again.counts
+    );
+    // Of two copies that contradict each other, the one that hides nothing counts.
+    let two = below(&[("command", &dry), ("command.bak", &real), ("a.jsonl", RUN)]);
+    assert_eq!(two.counts.ungoverned, 7);
+}
+
 /// Two events of job 42, on two hosts.
 fn events() -> String {
     let event = |host: &str, uuid: &str| {

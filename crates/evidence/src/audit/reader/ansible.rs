@@ -225,6 +225,15 @@ impl Event {
             };
             let by = RunKey::Native(job.to_owned());
             rows.push(Row::Run(Box::new(Run { by, told })));
+        } else {
+            let beginning = name == "playbook_on_start";
+            let told = Told {
+                names: self.runner_ident.some().map(clip).into_iter().collect(),
+                beginnings: beginning.then(|| self.uuid.clip()).into_iter().collect(),
+                ..Told::default()
+            };
+            let by = RunKey::Within(record.place.file);
+            rows.push(Row::Run(Box::new(Run { by, told })));
         }
         let excluded = match name {
             "runner_on_ok" => self.excluded(),

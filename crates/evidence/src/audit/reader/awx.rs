@@ -266,6 +266,7 @@ impl Job {
                 actor: Some(actor),
                 references,
                 actions,
+                ..Told::default()
             },
         })));
     }

@@ -18,7 +18,9 @@ fn rows_of(mut record: Value, edits: &[(&str, Value)]) -> Vec<Row> {
     for (pointer, value) in edits {
         testing::set(&mut record, pointer, value.clone());
     }
-    let (taken, rows) = taken(&AnsibleRunner, record.to_string().as_bytes());
+    let (taken, mut rows) = taken(&AnsibleRunner, record.to_string().as_bytes());
+    // Which run it is of is told beside what it did.
+    rows.retain(|row| !matches!(row, Row::Run(_)));
     assert!(
         matches!(taken, Taken::Read(Some(_))),
         "{taken:?} of {record}"
