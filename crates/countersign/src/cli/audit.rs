@@ -74,7 +74,7 @@ pub struct AuditArguments {
     /// What the sample is drawn with: the same seed draws the same
     #[arg(long, default_value_t = 1, requires = "sample")]
     seed: u64,
-    /// Tell of one action, by the beginning of its id
+    /// Tell of one action, by the beginning of its id, with the lines of the logs that it rests on
     #[arg(long, value_name = "ID")]
     explain: Option<String>,
     #[command(flatten)]
@@ -119,23 +119,36 @@ pub(super) fn run(context: &Context, arguments: &AuditArguments) -> Result<ExitC
     }
     // What cannot be written is better known before the long read.
     arguments.reports.check(context.json)?;
-    let report = report(context, arguments)?;
+    audited(context, arguments)
+}
+
+/// Answers with what was found. `reading` and `logs` are what it was read with.
+fn answer(
+    context: &Context,
+    arguments: &AuditArguments,
+    report: &Report,
+    reading: &audit::Context,
+    logs: &[OwnLog<'_>],
+) -> Result<ExitCode, Failure> {
     let provenance = audit_report::provenance(
         arguments.sample.map(|size| (size, arguments.seed)),
         ambient::now(),
     );
-    arguments.reports.write(&report, &provenance)?;
+    arguments.reports.write(report, &provenance)?;
     match (&arguments.explain, arguments.sample) {
-        _ if arguments.reports.stdout(&report, &provenance)? => {}
+        _ if arguments.reports.stdout(report, &provenance)? => {}
         (Some(id), _) => {
-            let found = one(&report, id)?;
-            context.answer(found, |found| audit::explain(&report, found, width()))?;
+            let explained = audit::explained(report, one(report, id)?, reading, logs);
+            context.answer(&explained, |explained| {
+                let found = audit::explain(report, explained.found, width());
+                format!("{found}{}", audit::quoted(explained, width()))
+            })?;
         }
         (None, Some(size)) => {
             let sample = report.sample(size, arguments.seed);
-            context.answer(&sample, |sample| of_sample(&report, sample))?;
+            context.answer(&sample, |sample| of_sample(report, sample))?;
         }
-        (None, None) => context.answer(&report, |report| audit::render(report, width()))?,
+        (None, None) => context.answer(report, |report| audit::render(report, width()))?,
     }
     Ok(if report.read_nothing() {
         ExitCode::from(2)
@@ -146,7 +159,7 @@ pub(super) fn run(context: &Context, arguments: &AuditArguments) -> Result<ExitC
     })
 }
 
-fn report(context: &Context, arguments: &AuditArguments) -> Result<Report, Failure> {
+fn audited(context: &Context, arguments: &AuditArguments) -> Result<ExitCode, Failure> {
     let usage = |message: String| Failure::new(Exit::Usage, message);
     let now = ambient::now();
     let since = time(&arguments.since, now).ok_or_else(|| not_a_time(&arguments.since))?;
@@ -233,7 +246,7 @@ fn report(context: &Context, arguments: &AuditArguments) -> Result<Report, Failu
     );
     bar.finish_and_clear();
     effort(read, began.elapsed());
-    Ok(report)
+    answer(context, arguments, &report, &reading, &logs)
 }
 
 fn init_mapping(context: &Context, sample: &Path, out: Option<&Path>) -> Result<ExitCode, Failure> {

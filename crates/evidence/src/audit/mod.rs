@@ -7,6 +7,7 @@ mod collect;
 mod confirm;
 mod database;
 mod frames;
+mod gaps;
 mod input;
 mod judge;
 mod mapping;
@@ -16,12 +17,14 @@ mod output;
 mod own;
 mod people;
 mod proposal;
+mod quote;
 mod reader;
 mod reading;
 mod reason;
 mod report;
 mod runs;
 mod schema;
+mod series;
 mod structure;
 mod tables;
 mod text;
@@ -39,6 +42,7 @@ pub use output::{Form, OutputError, Provenance};
 pub use own::OwnLog;
 pub use people::{Known, PEOPLE_BYTES_MAX, People, PeopleError};
 pub use proposal::{Proposal, ProposalError, propose};
+pub use quote::{Explained, Quote, Role, explained};
 pub use reader::{About, Context, ZoneError, formats};
 pub use reason::{Reason, Verdict};
 pub use report::{
@@ -46,7 +50,7 @@ pub use report::{
     Report,
 };
 pub use schema::{ID as SCHEMA_ID, schema};
-pub use text::{explain, render};
+pub use text::{explain, quoted, render};
 
 /// Reads `found`, and `logs` that somebody has opened, on so many threads, and judges what they come
 /// to. `progress` is called a few times a second while files are read.

@@ -519,7 +519,7 @@ impl<'a> Reading<'a> {
 
 /// How a file's content is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
+pub(super) enum Shape {
     /// JSON values.
     Records,
     /// CSV.
@@ -534,7 +534,7 @@ enum Shape {
 
 impl Shape {
     /// The shape, and how many bytes of a byte order mark stand before the content.
-    fn of(content: &mut dyn BufRead, context: &Context) -> io::Result<(Self, u64)> {
+    pub(super) fn of(content: &mut dyn BufRead, context: &Context) -> io::Result<(Self, u64)> {
         let mut offset = 0;
         if content.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
             content.consume(3);

@@ -2,6 +2,7 @@
 //! action with its own. A value; `text` writes it for people, JSON is the value itself.
 
 use super::collect::{Collected, FileRead, Unreadable};
+use super::gaps::gaps;
 use super::input::Skipped;
 use super::judge::{By, Judged, Link, Records, judge};
 use super::model::{Action, Actor, Change, ChangeKind, Decision, Exclusion, Format, Place, Plan};
@@ -10,8 +11,6 @@ use super::people::{Known, People};
 use super::reason::{Reason, Verdict};
 use super::schema;
 use countersign_domain::{Digest, Timestamp};
-use jiff::ToSpan as _;
-use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +19,6 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const FORM: u32 = 1;
 /// Fewer of a hundred actions with any record than this are "essentially nothing".
 const NOTHING_PERCENT: u64 = 5;
-/// Days of a gap that are named one by one.
-const GAP_DAYS_NAMED: usize = 10;
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -443,112 +440,4 @@ fn estate(counts: &Counts, reasons: BTreeMap<Reason, u64>) -> Estate {
         words: words.to_owned(),
         missing,
     }
-}
-
-/// What an auditor must know before the verdict: where the population is not complete.
-fn gaps(collected: &Collected, people: &People, question: &Question) -> Vec<String> {
-    let mut gaps = Vec::new();
-    for (format, days) in &collected.days {
-        let (Some(first), Some(last)) = (days.keys().next(), days.keys().next_back()) else {
-            continue;
-        };
-        let name = format.as_str();
-        let since: String = question.since.to_string().chars().take(10).collect();
-        if is_log(*format) && *first > since {
-            gaps.push(format!(
-                "{name}: begins on {first}, the period on {since}; what came before was not read"
-            ));
-        }
-        if !is_log(*format) || !is_daily(*format) {
-            continue;
-        }
-        let until: String = question.until.to_string().chars().take(10).collect();
-        let missing = missing_days((&since).max(first), (&until).min(last), days);
-        if !missing.is_empty() {
-            let named: Vec<_> = missing.iter().take(GAP_DAYS_NAMED).cloned().collect();
-            let more = missing.len().saturating_sub(named.len());
-            let more = if more > 0 {
-                format!(" and {more} more")
-            } else {
-                String::new()
-            };
-            gaps.push(format!(
-                "{name}: no record on {}{more}, though there are some before and after",
-                named.join(", ")
-            ));
-        }
-    }
-    let broken = collected.files.iter().filter(|file| file.broken.is_some());
-    let broken = broken.count();
-    if broken > 0 {
-        gaps.push(format!(
-            "files that could not be read to their end: {broken}"
-        ));
-    }
-    let unrecognised = collected
-        .files
-        .iter()
-        .filter(|file| file.is_unrecognised() && file.broken.is_none())
-        .count();
-    if unrecognised > 0 {
-        gaps.push(format!("files of no format that is known: {unrecognised}"));
-    }
-    let unreadable: u64 = collected.files.iter().map(|file| file.unreadable).sum();
-    if unreadable > 0 {
-        gaps.push(format!("records that could not be read: {unreadable}"));
-    }
-    if collected.unconfirmed > 0 {
-        gaps.push(format!(
-            "runs of apt not confirmed by dpkg.log, which does not cover their time: {}; some may have \
-             been dry runs",
-            collected.unconfirmed
-        ));
-    }
-    if collected.unknown_runs > 0 {
-        gaps.push(format!(
-            "changes by Ansible of whose run nothing is told (the file `command` beside runner's \
-             events, the job of AWX): {}; some may have been dry runs (--check)",
-            collected.unknown_runs
-        ));
-    }
-    if people.persons() == 0 && !collected.decisions.is_empty() {
-        gaps.push(
-            "no registry of named humans was given (--people), so no approver counts as one".into(),
-        );
-    }
-    gaps
-}
-
-/// A log of what is done; the others are records of changes.
-const fn is_log(format: Format) -> bool {
-    match format {
-        Format::Countersign
-        | Format::AptHistory
-        | Format::AnsibleRunner
-        | Format::Awx
-        | Format::Dnf
-        | Format::Mapped
-        | Format::Dpkg
-        | Format::UnattendedUpgrades
-        | Format::CloudTrail
-        | Format::Kubernetes => true,
-        Format::GitHub | Format::ServiceNow | Format::Jira => false,
-    }
-}
-
-/// Whether there is no day without a record, as long as anything runs at all.
-const fn is_daily(format: Format) -> bool {
-    matches!(format, Format::CloudTrail | Format::Kubernetes)
-}
-
-fn missing_days(first: &str, last: &str, days: &BTreeMap<String, u64>) -> Vec<String> {
-    let (Ok(first), Ok(last)) = (first.parse::<Date>(), last.parse::<Date>()) else {
-        return Vec::new();
-    };
-    first
-        .series(1.day())
-        .take_while(|day| *day <= last)
-        .map(|day| day.to_string())
-        .filter(|day| !days.contains_key(day))
-        .collect()
 }

@@ -3,6 +3,7 @@
 
 use super::model::{Exclusion, Nature};
 use super::moment::Moment;
+use super::quote::{Explained, Role};
 use super::reason::{Reason, Verdict};
 use super::report::{ActionFound, Group, Report};
 use crate::why::page::wrapped;
@@ -12,6 +13,8 @@ use std::fmt::Write as _;
 
 /// Actions that are listed for each verdict.
 const LISTED_MAX: usize = 15;
+/// The longest line that is quoted, in characters.
+const LINE_CHARS_MAX: usize = 16 * 1024;
 /// The narrowest page.
 const WIDTH_MIN: usize = 60;
 
@@ -116,6 +119,50 @@ pub fn explain(report: &Report, found: &ActionFound, width: usize) -> String {
     }
     for item in action.items.iter().take(40) {
         field("", shown(item, 200));
+    }
+    page.text
+}
+
+/// The lines that an action rests on, as they stand in the logs, made harmless.
+#[must_use]
+pub fn quoted(explained: &Explained<'_>, width: usize) -> String {
+    let mut page = Page {
+        text: String::new(),
+        width: width.max(WIDTH_MIN),
+    };
+    for quote in &explained.quotes {
+        let roles = quote.of.iter().map(|role| match role {
+            Role::Action => "the action",
+            Role::Record => "the record",
+            Role::Approval => "the approval",
+        });
+        let path = shown(&quote.path.to_string_lossy(), 200);
+        let line = match quote.place.line {
+            Some(line) => format!(", line {line}"),
+            None => String::new(),
+        };
+        page.head(&format!(
+            "{}, as it stands in {path}{line}, byte {}",
+            roles.collect::<Vec<_>>().join(" and "),
+            quote.place.offset
+        ));
+        if let Some(note) = &quote.note {
+            page.item("!", &shown(note, 300));
+        }
+        // Not wrapped: whoever copies a line gets the line.
+        for line in quote.head.iter().chain(&quote.lines) {
+            let _ = writeln!(page.text, "  | {}", shown(line, LINE_CHARS_MAX));
+        }
+        if quote.cut {
+            page.line("  (it goes on)");
+        }
+    }
+    if explained.more_places > 0 {
+        page.text.push('\n');
+        page.line(&format!(
+            "It stands in {} more places, which are not quoted.",
+            explained.more_places
+        ));
     }
     page.text
 }

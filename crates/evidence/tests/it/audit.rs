@@ -155,6 +155,37 @@ fn without_dpkgs_log_a_run_is_kept_and_the_gap_is_told() {
 }
 
 #[test]
+fn a_missing_member_of_a_rotated_series_is_a_gap_above_the_verdict() {
+    let gap = |report: &Report| {
+        let gaps = report.gaps.iter();
+        let of: Vec<_> = gaps
+            .filter(|gap| gap.contains("rotated"))
+            .cloned()
+            .collect();
+        of
+    };
+    let (first, second) = HISTORY.split_at(HISTORY.find("Start-Date: 2026-11-03").unwrap());
+    let whole = [
+        ("history.log", second.as_bytes()),
+        ("history.log.1", b"".as_slice()),
+        ("history.log.2.gz", &gzip(first.as_bytes())),
+        ("dpkg.log-20261104", DPKG.as_bytes()),
+        // No log: whatever is called so is no series.
+        ("notes.3", b"remember the milk\n"),
+    ];
+    assert_eq!(gap(&audited(&whole)), Vec::<String>::new());
+    let holes = [whole[0], whole[2], ("dpkg.log.1", DPKG.as_bytes())];
+    let report = audited(&holes);
+    let [dpkg, apt] = &gap(&report)[..] else {
+        panic!("{:?}", report.gaps);
+    };
+    assert!(dpkg.contains(": dpkg.log, though older"), "{dpkg}");
+    assert!(apt.contains(": history.log.1, though older"), "{apt}");
+    let text = render(&report, 300);
+    assert!(text.find(": history.log.1,").unwrap() < text.find("VERDICT").unwrap());
+}
+
+#[test]
 fn rotated_compressed_and_repeated_files_count_once() {
     let (first, second) = HISTORY.split_at(HISTORY.find("Start-Date: 2026-11-03").unwrap());
     let whole = audited(&[("h", HISTORY.as_bytes()), ("d", DPKG.as_bytes())]);

@@ -6,6 +6,7 @@ mod audit;
 mod audit_output;
 mod audit_own;
 mod audit_page;
+mod audit_quotes;
 mod browser;
 mod dnf;
 mod emergency;

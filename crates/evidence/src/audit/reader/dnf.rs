@@ -165,6 +165,58 @@ fn read_all(
     Ok(Some(told))
 }
 
+/// The rows of a transaction as the database has them, so many at most, and whether there are more.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(crate) fn quoted(
+    database: &Database,
+    id: u64,
+    rows_max: usize,
+) -> io::Result<(Vec<String>, bool)> {
+    let read = || -> rusqlite::Result<(Vec<String>, bool)> {
+        let mut quoted = Vec::new();
+        let Some(shape) = shape(database)? else {
+            return Ok((quoted, false));
+        };
+        const ITEMS: &str = "SELECT item_id FROM main.trans_item WHERE trans_id = ?1";
+        let mut tables = vec![
+            ("trans", "id = ?1".to_owned()),
+            ("trans_item", "trans_id = ?1".to_owned()),
+            ("rpm", format!("item_id IN ({ITEMS})")),
+        ];
+        if shape == Shape::Five {
+            let of = format!("SELECT name_id FROM main.rpm WHERE item_id IN ({ITEMS})");
+            tables.push(("pkg_names", format!("id IN ({of})")));
+        }
+        for (table, which) in tables {
+            let sql = format!("SELECT * FROM main.{table} WHERE {which}");
+            let mut statement = database.connection.prepare(&sql)?;
+            let names: Vec<String> = statement.column_names().map(clip).collect();
+            let mut rows = statement.query([i64::try_from(id).unwrap_or(-1)])?;
+            while let Some(row) = rows.next()? {
+                if quoted.len() >= rows_max {
+                    return Ok((quoted, true));
+                }
+                let mut line = format!("{table}:");
+                for (at, name) in names.iter().enumerate() {
+                    let value = match row.get_ref(at)? {
+                        ValueRef::Null => "NULL".to_owned(),
+                        ValueRef::Integer(number) => number.to_string(),
+                        ValueRef::Real(number) => number.to_string(),
+                        value @ ValueRef::Text(_) => format!("'{}'", text(value)),
+                        ValueRef::Blob(bytes) => format!("{} bytes", bytes.len()),
+                    };
+                    line.push_str(&format!(" {name}={value}"));
+                }
+                quoted.push(line);
+            }
+        }
+        Ok((quoted, false))
+    };
+    read().map_err(|error| io::Error::other(words(&error)))
+}
+
 /// Which of the two it is, by its tables; none of them a view or anything else that runs.
 fn shape(database: &Database) -> rusqlite::Result<Option<Shape>> {
     let mut statement = database.connection.prepare(

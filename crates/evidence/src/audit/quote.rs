@@ -1,0 +1,344 @@
+//! Quotes the lines of the logs that an action, its record and its approval stand in: read again from
+//! the file, at their place, in bounds. Says where a file is no longer what was read. Judges nothing.
+
+use super::database::Database;
+use super::input;
+use super::model::{Format, Place};
+use super::own::OwnLog;
+use super::reader::{Context, dnf};
+use super::reading::Shape;
+use super::report::{ActionFound, Report};
+use crate::{FolderSource, LogName, Source};
+use serde::Serialize;
+use serde::de::IgnoredAny;
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Read as _};
+use std::path::{Path, PathBuf};
+
+/// Places that are quoted at most.
+const PLACES_MAX: usize = 40;
+/// Lines of one place at most.
+const LINES_MAX: usize = 200;
+/// Bytes of one place at most.
+const BYTES_MAX: usize = 16 * 1024;
+/// How far from its place a record is looked for.
+const WINDOW: usize = 256 * 1024;
+
+/// What is quoted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// What was done.
+    Action,
+    /// The change record that it rests on.
+    Record,
+    /// The approval that it rests on.
+    Approval,
+}
+
+/// The lines at one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Quote {
+    /// What stands there.
+    pub of: Vec<Role>,
+    /// The file.
+    pub path: PathBuf,
+    /// Where in it.
+    pub place: Place,
+    /// The line that names the columns, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
+    /// The lines as they stand there; hostile text.
+    pub lines: Vec<String>,
+    /// True where they go on beyond what is quoted.
+    pub cut: bool,
+    /// What keeps them from being what was judged, or from being quoted at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// An action with its lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explained<'r> {
+    /// What was found of it.
+    #[serde(flatten)]
+    pub found: &'r ActionFound,
+    /// The lines that it rests on.
+    pub quotes: Vec<Quote>,
+    /// Places beyond those that are quoted.
+    pub more_places: usize,
+}
+
+/// Reads again the lines that `found` rests on. `context` and `logs` are those with which `report` was
+/// made.
+#[must_use]
+pub fn explained<'r>(
+    report: &'r Report,
+    found: &'r ActionFound,
+    context: &Context,
+    logs: &[OwnLog<'_>],
+) -> Explained<'r> {
+    let record = found.change.iter().flat_map(|change| &change.places);
+    let places = (found
+        .action
+        .places
+        .iter()
+        .map(|place| (Role::Action, place)))
+    .chain(record.map(|place| (Role::Record, place)))
+    .chain(
+        found
+            .approval_places
+            .iter()
+            .map(|place| (Role::Approval, place)),
+    );
+    let mut by_place: BTreeMap<Place, Vec<Role>> = BTreeMap::new();
+    let mut more_places = 0;
+    for (role, place) in places {
+        if by_place.len() >= PLACES_MAX && !by_place.contains_key(place) {
+            more_places += 1;
+            continue;
+        }
+        let roles = by_place.entry(*place).or_default();
+        if !roles.contains(&role) {
+            roles.push(role);
+        }
+    }
+    let mut files: BTreeMap<_, Vec<Quote>> = BTreeMap::new();
+    for (place, of) in by_place {
+        let file = report.files.get(place.file.0 as usize);
+        files.entry(place.file).or_default().push(Quote {
+            of,
+            path: file.map_or_else(PathBuf::new, |file| file.path.clone()),
+            place,
+            head: None,
+            lines: Vec::new(),
+            cut: false,
+            note: None,
+        });
+    }
+    let mut quotes = Vec::new();
+    for (number, mut of_file) in files {
+        if let Some(file) = report.files.get(number.0 as usize) {
+            let again = if file.rows.contains_key(&Format::Countersign) {
+                own(&file.path, logs, &mut of_file)
+            } else {
+                again(&file.path, &file.sha256, found, context, &mut of_file)
+            };
+            if let Err(why) = again {
+                for quote in &mut of_file {
+                    quote.note.get_or_insert_with(|| why.clone());
+                }
+            }
+        }
+        quotes.append(&mut of_file);
+    }
+    quotes.sort_by_key(|quote| (quote.of.first().copied(), quote.place));
+    Explained {
+        found,
+        quotes,
+        more_places,
+    }
+}
+
+/// Reads a file again, for the places in it.
+fn again(
+    path: &Path,
+    sha256: &str,
+    found: &ActionFound,
+    context: &Context,
+    quotes: &mut [Quote],
+) -> Result<(), String> {
+    if path.as_os_str() == "-" {
+        return Err("it came by standard input, which cannot be read again".to_owned());
+    }
+    let failed = |error: io::Error| format!("it cannot be read again: {error}");
+    // Opening what is no plain file might wait for ever.
+    if !path.metadata().map_err(failed)?.is_file() {
+        return Err("it is no plain file any more".to_owned());
+    }
+    let mut opened = input::open(path).map_err(failed)?;
+    let (shape, begins) = Shape::of(&mut opened.content, context).map_err(failed)?;
+    if shape == Shape::Database {
+        database(&mut opened.content, path, quotes).map_err(failed)?;
+    } else {
+        let mut window = Window {
+            content: &mut opened.content,
+            bytes: Vec::new(),
+            begins,
+        };
+        let head = if shape == Shape::Table {
+            let beginning = window.at(begins).map_err(failed)?;
+            Some(text(beginning.get(..row(beginning)).unwrap_or_default()))
+        } else {
+            None
+        };
+        for quote in quotes.iter_mut() {
+            let bytes = window.at(quote.place.offset).map_err(failed)?;
+            let filled = bytes.len() >= WINDOW;
+            match (shape, bytes.first()) {
+                (Shape::Table, _) => {
+                    quote.head.clone_from(&head);
+                    let blank = bytes.iter().take_while(|byte| byte.is_ascii_whitespace());
+                    let bytes = bytes.get(blank.count()..).unwrap_or_default();
+                    quote.take(bytes, row(bytes), filled);
+                }
+                (_, Some(b'{')) => quote.take(bytes, object(bytes), filled),
+                _ if of_dpkg(quote, found) => dpkg(bytes, &found.action.items, quote),
+                _ => quote.take(bytes, stanza(bytes), filled),
+            }
+        }
+    }
+    let whole = opened.source.whole().map_err(failed)?;
+    if whole.sha256 != sha256 {
+        return Err(
+            "the file has changed since it was judged: this is what stands there now".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+impl Quote {
+    /// Quotes so many of these bytes, in bounds. With the end of the window, the record may go on.
+    fn take(&mut self, bytes: &[u8], length: usize, filled: bool) {
+        let record = bytes.get(..length).unwrap_or(bytes);
+        self.cut = filled && record.len() == bytes.len();
+        let quoted = record.get(..BYTES_MAX).unwrap_or(record);
+        self.cut |= quoted.len() < record.len();
+        let mut lines = quoted.split(|byte| *byte == b'\n').map(text);
+        self.lines = lines.by_ref().take(LINES_MAX).collect();
+        self.cut |= lines.next().is_some();
+        while self.lines.last().is_some_and(String::is_empty) {
+            self.lines.pop();
+        }
+    }
+}
+
+fn text(line: &[u8]) -> String {
+    String::from_utf8_lossy(line)
+        .trim_end_matches(['\r', '\n'])
+        .to_owned()
+}
+
+/// A stream, of which a part is looked at from one place after the other.
+struct Window<'c> {
+    content: &'c mut dyn BufRead,
+    bytes: Vec<u8>,
+    /// Where in the stream they begin.
+    begins: u64,
+}
+
+impl Window<'_> {
+    /// What stands at this place and behind it. Places are asked for in their order.
+    fn at(&mut self, offset: u64) -> io::Result<&[u8]> {
+        let passed = offset.saturating_sub(self.begins);
+        let kept = usize::try_from(passed).unwrap_or(usize::MAX);
+        if kept <= self.bytes.len() {
+            self.bytes.drain(..kept);
+        } else {
+            let skip = passed - self.bytes.len() as u64;
+            self.bytes.clear();
+            io::copy(&mut (&mut *self.content).take(skip), &mut io::sink())?;
+        }
+        self.begins = self.begins.max(offset);
+        let wanted = WINDOW.saturating_sub(self.bytes.len()) as u64;
+        let read = (&mut *self.content)
+            .take(wanted)
+            .read_to_end(&mut self.bytes);
+        // Of a file that breaks off, what stands before it is quoted.
+        match read {
+            Err(error) if self.bytes.is_empty() => Err(error),
+            _ => Ok(&self.bytes),
+        }
+    }
+}
+
+/// How long the JSON value is with which these bytes begin; all of them where none ends.
+fn object(bytes: &[u8]) -> usize {
+    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<IgnoredAny>();
+    match values.next() {
+        Some(Ok(_)) => values.byte_offset(),
+        _ => bytes.len(),
+    }
+}
+
+/// How long the row is with which these bytes begin.
+fn row(bytes: &[u8]) -> usize {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(bytes);
+    match reader.read_byte_record(&mut csv::ByteRecord::new()) {
+        Ok(true) => usize::try_from(reader.position().byte()).unwrap_or(bytes.len()),
+        _ => bytes.len(),
+    }
+}
+
+/// How long the stanza is with which these bytes begin: to an empty line, or to where the next begins.
+fn stanza(bytes: &[u8]) -> usize {
+    let mut length = 0;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        if line.trim_ascii().is_empty() || (length > 0 && line.starts_with(b"Start-Date:")) {
+            break;
+        }
+        length += line.len();
+    }
+    length
+}
+
+fn of_dpkg(quote: &Quote, found: &ActionFound) -> bool {
+    found.action.format == Format::Dpkg && quote.of.contains(&Role::Action)
+}
+
+/// Quotes the lines of dpkg's that tell of `items`, from the first on.
+fn dpkg(bytes: &[u8], items: &[String], quote: &mut Quote) {
+    let told: Vec<String> = items
+        .iter()
+        .filter_map(|item| {
+            let (package, versions) = item.split_once(" (")?;
+            let (old, new) = versions.strip_suffix(')')?.split_once(", ")?;
+            Some(format!(" {package} {old} {new}"))
+        })
+        .collect();
+    let all = bytes.split(|byte| *byte == b'\n').map(text);
+    let mut lines = all.filter(|line| told.iter().any(|told| line.ends_with(told.as_str())));
+    quote.lines = lines.by_ref().take(told.len().min(LINES_MAX)).collect();
+    quote.cut = quote.lines.len() < told.len();
+}
+
+/// Quotes rows of dnf's history, by the ids of their transactions.
+fn database(content: &mut dyn BufRead, path: &Path, quotes: &mut [Quote]) -> io::Result<()> {
+    let mut content = content;
+    let database = Database::open(&mut content, path)?;
+    for quote in quotes {
+        let (lines, cut) = dnf::quoted(&database, quote.place.line.unwrap_or_default(), LINES_MAX)?;
+        (quote.lines, quote.cut) = (lines, cut);
+    }
+    Ok(())
+}
+
+/// Quotes entries of Countersign's own log, by their numbers.
+fn own(path: &Path, logs: &[OwnLog<'_>], quotes: &mut [Quote]) -> Result<(), String> {
+    let opened = logs.iter().find_map(|log| match log {
+        OwnLog::Opened(of, source) if of == path => Some(*source),
+        _ => None,
+    });
+    let exported;
+    let source: &dyn Source = match opened {
+        Some(source) => source,
+        None => {
+            exported = FolderSource::open(path).map_err(|error| error.to_string())?;
+            &exported
+        }
+    };
+    for quote in quotes {
+        let entry = source.entry(
+            LogName::Authorizations,
+            quote.place.line.unwrap_or_default(),
+        );
+        match entry.map_err(|error| error.to_string())? {
+            Some(bytes) => quote.take(&bytes, bytes.len(), false),
+            None => quote.note = Some("the log has no such entry any more".to_owned()),
+        }
+    }
+    Ok(())
+}
