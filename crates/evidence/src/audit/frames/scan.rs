@@ -2,6 +2,8 @@
 //! that what is between them is JSON.
 
 use super::super::structure::{self, BLOCK, places};
+use fearless_simd::prelude::*;
+use fearless_simd::{Level, dispatch, u8x64};
 use memchr::memchr3;
 
 /// How far an object was looked at.
@@ -74,11 +76,13 @@ enum Block {
 
 impl Scan {
     /// Looks at a block at once.
-    fn block(&mut self, block: &[u8; BLOCK]) -> Block {
-        if places(block, b'\n') != 0 {
+    #[inline(always)]
+    fn block<S: Simd>(&mut self, simd: S, block: &[u8; BLOCK]) -> Block {
+        let bytes = u8x64::from_slice(simd, block);
+        if places(simd, bytes, b'\n') != 0 {
             return Block::Special;
         }
-        let seen = structure::Block::of(block, self.text);
+        let seen = structure::Block::of(simd, bytes, self.text);
         if seen.length < BLOCK {
             return Block::Special;
         }
@@ -128,14 +132,19 @@ impl Scan {
     }
 
     /// Looks at `bytes` from `at` on.
-    pub(super) fn run(&mut self, bytes: &[u8], mut at: usize) -> Step {
+    pub(super) fn run(&mut self, bytes: &[u8], at: usize) -> Step {
+        dispatch!(Level::new(), simd => self.run_by(simd, bytes, at))
+    }
+
+    #[inline(always)]
+    fn run_by<S: Simd>(&mut self, simd: S, bytes: &[u8], mut at: usize) -> Step {
         // Up to where byte by byte is looked.
         let mut singly = at;
         loop {
             if at >= singly && !self.fresh {
                 match bytes.get(at..).and_then(|rest| rest.first_chunk()) {
                     None => singly = usize::MAX,
-                    Some(block) => match self.block(block) {
+                    Some(block) => match self.block(simd, block) {
                         Block::Passed => {
                             at += BLOCK;
                             continue;
