@@ -59,7 +59,8 @@ pub struct AuditArguments {
     /// The zone of local times, such as `Europe/Berlin` [default: this machine's]
     #[arg(long, value_name = "ZONE")]
     tz: Option<String>,
-    /// The host that apt's logs are of [default: this machine's name]
+    /// The host that all logs of apt, dpkg and dnf are of [default: this machine's name; where the same kind of log
+    /// lies in several folders, hosts named by these]
     #[arg(long, value_name = "NAME")]
     host: Option<String>,
     /// By how many seconds clocks may differ
@@ -187,6 +188,9 @@ fn audited(context: &Context, arguments: &AuditArguments) -> Result<ExitCode, Fa
                 .map(|file| mapping(file))
                 .collect::<Result<_, _>>()?,
         );
+    if arguments.host.is_some() {
+        reading = reading.of_one_host();
+    }
     let people = match &arguments.people {
         Some(file) => people(file)?,
         None => People::default(),

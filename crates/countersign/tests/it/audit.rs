@@ -74,6 +74,14 @@ fn json_holds_the_whole_report_and_explain_tells_of_one_action() {
     let told = logs.audit(&["--explain", id]).stdout;
     assert!(told.contains("no approval record was found"), "{told}");
     assert!(told.contains("history.log, line 1"), "{told}");
+    let quoted = "  | Commandline: /usr/bin/unattended-upgrade\n  | Upgrade: openssl:amd64";
+    assert!(told.contains(quoted), "{told}");
+    let explained = logs.audit(&["--explain", id, "--json"]).json();
+    assert_eq!(explained["id"], id);
+    assert_eq!(
+        explained["quotes"][0]["lines"][3],
+        "End-Date: 2026-11-02  06:10:05"
+    );
     let sample = logs
         .audit(&["--sample", "25", "--seed", "3", "--json"])
         .json();
@@ -140,6 +148,70 @@ fn reports_are_written_beside_the_summary_whole_or_not_at_all() {
     let run = logs.audit(&["--format", "csv"]);
     assert_eq!(run.code, 1);
     assert_eq!(run.stdout, fs::read_to_string(&csv).unwrap());
+}
+
+/// Whoever reads a report while it is written, or after that was interrupted, has the one from before.
+#[test]
+fn a_report_that_was_interrupted_leaves_what_was_there() {
+    use rustix::process::{Pid, Signal, kill_process};
+    use std::os::unix::process::ExitStatusExt as _;
+    let stanza = |n: usize| {
+        let (day, second) = (1 + n % 28, n / 28 % 60);
+        let minute = n / 28 / 60;
+        format!(
+            "Start-Date: 2026-11-{day:02}  06:{minute:02}:{second:02}\n\
+             Commandline: /usr/bin/unattended-upgrade\nUpgrade: p{n}:amd64 (1, 2)\n\n"
+        )
+    };
+    let logs = Logs::with(&(0..6_000).map(stanza).collect::<String>());
+    let out = logs.0.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let report = out.join("report.json");
+    fs::write(&report, "from before").unwrap();
+    let beside = || -> Vec<std::path::PathBuf> {
+        let entries = fs::read_dir(&out)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        entries.filter(|path| *path != report).collect()
+    };
+    let folder = logs.0.path().join("logs");
+    let nowhere = Path::new("/nonexistent");
+    let words = [
+        "audit",
+        folder.to_str().unwrap(),
+        "--report",
+        report.to_str().unwrap(),
+    ];
+    for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
+        let mut command = crate::program::command(nowhere, &[&words[..], &PERIOD].concat());
+        command
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
+        let mut child = command.spawn().unwrap();
+        // It is being written.
+        while !beside()
+            .iter()
+            .any(|path| fs::metadata(path).is_ok_and(|file| file.len() > 0))
+        {
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "it was never seen being written"
+            );
+            std::thread::yield_now();
+        }
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!(status.signal(), Some(signal.as_raw()), "{status}");
+        assert_eq!(fs::read_to_string(&report).unwrap(), "from before");
+        for left in beside() {
+            fs::remove_file(left).unwrap();
+        }
+    }
+    let run = countersign(nowhere, &[&words[..], &PERIOD].concat());
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    let whole: serde_json::Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
+    assert_eq!(whole["actions"].as_array().unwrap().len(), 6_000);
+    assert_eq!(beside(), Vec::<std::path::PathBuf>::new());
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! exports agree on; and of everything else how much there was, by day. Kept in parts that come to
 //! the same however the records were shared out among them.
 
-use super::confirm::Transitions;
+use super::confirm::{Confirmed, Transitions};
+use super::hosts::{Host, Hosts, is_nameless};
 use super::input::Compression;
 use super::model::{Action, Change, Decision, Exclusion, FileNumber, Format, Place, Row};
 use super::moment::Moment;
@@ -16,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Records that no mapping fits, and that are named.
+const UNMAPPED_MAX: usize = 5;
 /// Unreadable records that are named; more are counted.
 const NAMED_MAX: usize = 100;
 
@@ -93,6 +96,10 @@ pub struct Collected {
     pub unconfirmed: u64,
     /// Actions of which it cannot be told whether they were a dry run's.
     pub unknown_runs: u64,
+    /// The hosts that logs which name none are taken to be of.
+    pub hosts: Vec<Host>,
+    /// The first records that no mapping fits, though one nearly does, and what is missing.
+    pub unmapped: Vec<(Place, String)>,
 }
 
 /// How far reading has come.
@@ -119,7 +126,12 @@ struct Tally {
 /// What some of the records come to.
 #[derive(Debug, Default)]
 pub(crate) struct Part {
+    /// By their keys; those of which only the file tells the host, by file too.
     actions: BTreeMap<Digest, Action>,
+    /// Numbers of change records, and the ids that they are the numbers of.
+    same: BTreeMap<String, BTreeSet<String>>,
+    /// The first of them.
+    unmapped: BTreeSet<(Place, String)>,
     changes: BTreeMap<String, Change>,
     decisions: Vec<Decision>,
     /// Actions that a log of Countersign's proves, which is held against a pinned genesis.
@@ -159,6 +171,14 @@ impl Part {
         }
     }
 
+    /// No mapping fits a record, and one nearly does.
+    pub(crate) fn unmapped(&mut self, place: Place, lacking: String) {
+        self.unmapped.insert((place, lacking));
+        if self.unmapped.len() > UNMAPPED_MAX {
+            self.unmapped.pop_last();
+        }
+    }
+
     /// Keeps what a reader found.
     pub(crate) fn keep(&mut self, format: Format, rows: &mut Vec<Row>) {
         for row in rows.drain(..) {
@@ -171,17 +191,21 @@ impl Part {
                 }
                 Row::Run(run) => self.runs.keep(*run),
                 Row::Certain(action) => self.runs.certain(action),
+                Row::Same { number, id } => {
+                    self.same.entry(number).or_default().insert(id);
+                }
             }
         }
     }
 
     fn action(&mut self, action: Action) {
-        match self.actions.get_mut(&action.key) {
-            Some(known) => again(known, action),
-            None => {
-                self.actions.insert(action.key, action);
+        let key = match action.places.first() {
+            Some(place) if is_nameless(action.format) => {
+                Digest::of(format!("{} {}", place.file.0, action.key).as_bytes())
             }
-        }
+            _ => action.key,
+        };
+        keep(&mut self.actions, key, action);
     }
 
     fn change(&mut self, change: Change) {
@@ -202,6 +226,12 @@ impl Part {
             self.change(change);
         }
         self.decisions.extend(other.decisions);
+        for (number, ids) in other.same {
+            self.same.entry(number).or_default().extend(ids);
+        }
+        for (place, lacking) in other.unmapped {
+            self.unmapped(place, lacking);
+        }
         self.proven.extend(other.proven);
         self.transitions.and(other.transitions);
         self.runs.and(other.runs);
@@ -231,7 +261,21 @@ impl Part {
         for action in self.runs.alone() {
             self.action(action);
         }
-        let mut actions: Vec<Action> = self.actions.into_values().collect();
+        for (number, tally) in std::mem::take(&mut self.tallies) {
+            if let Some(file) = files.get_mut(number.0 as usize) {
+                file.rows = tally.rows;
+                file.unreadable = tally.unreadable;
+                file.unrecognised = tally.unrecognised;
+            }
+        }
+        self.same();
+        let hosts = Hosts::of(&files, context);
+        let mut placed: BTreeMap<Digest, Action> = BTreeMap::new();
+        for mut action in self.actions.into_values() {
+            hosts.place(&mut action);
+            keep(&mut placed, action.key, action);
+        }
+        let mut actions: Vec<Action> = placed.into_values().collect();
         let applied = self.runs.apply(&files, &mut actions);
         for (format, count) in applied.dry_runs {
             *self
@@ -239,13 +283,7 @@ impl Part {
                 .entry((format, Exclusion::DryRun))
                 .or_default() += count;
         }
-        let confirmed = self
-            .transitions
-            .confirm(&context.host, &mut actions, |file| {
-                let file = files.get(file.0 as usize);
-                file.and_then(|file| file.path.parent())
-                    .unwrap_or(Path::new(""))
-            });
+        let confirmed = confirm(self.transitions, &hosts, &files, &mut actions);
         if confirmed.phantoms > 0 {
             let phantoms = (Format::AptHistory, Exclusion::DryRun);
             *self.excluded.entry(phantoms).or_default() += confirmed.phantoms;
@@ -272,13 +310,6 @@ impl Part {
         for decision in &mut self.decisions {
             decision.places.sort();
         }
-        for (number, tally) in self.tallies {
-            if let Some(file) = files.get_mut(number.0 as usize) {
-                file.rows = tally.rows;
-                file.unreadable = tally.unreadable;
-                file.unrecognised = tally.unrecognised;
-            }
-        }
         let mut days: BTreeMap<Format, BTreeMap<String, u64>> = BTreeMap::new();
         for ((format, day), count) in self.days {
             days.entry(format)
@@ -303,8 +334,84 @@ impl Part {
             unreadable: self.unreadable.into_iter().collect(),
             unconfirmed: confirmed.unconfirmed,
             unknown_runs: applied.unknown,
+            hosts: hosts.all,
+            unmapped: self.unmapped.into_iter().collect(),
         }
     }
+
+    /// Calls change records by their ids that some exports call by their numbers. Not where a number is
+    /// that of several: then nothing says which of them is meant.
+    fn same(&mut self) {
+        let same = std::mem::take(&mut self.same);
+        let id_of = |key: &str| match same.get(key) {
+            Some(ids) if ids.len() == 1 => ids.first(),
+            _ => None,
+        };
+        for decision in &mut self.decisions {
+            if let Some(id) = id_of(&decision.change) {
+                decision.change.clone_from(id);
+            }
+        }
+        let numbered: Vec<_> = self
+            .changes
+            .keys()
+            .filter(|key| id_of(key).is_some())
+            .cloned()
+            .collect();
+        for key in numbered {
+            if let (Some(mut change), Some(id)) = (self.changes.remove(&key), id_of(&key)) {
+                change.key.clone_from(id);
+                self.change(change);
+            }
+        }
+    }
+}
+
+/// Keeps an action, with what is known of it.
+fn keep(actions: &mut BTreeMap<Digest, Action>, key: Digest, action: Action) {
+    match actions.get_mut(&key) {
+        Some(known) => again(known, action),
+        None => {
+            actions.insert(key, action);
+        }
+    }
+}
+
+/// Confirms what apt says by what dpkg says, host by host.
+fn confirm(
+    transitions: Transitions,
+    hosts: &Hosts,
+    files: &[FileRead],
+    actions: &mut Vec<Action>,
+) -> Confirmed {
+    let folder = |file: FileNumber| {
+        let file = files.get(file.0 as usize);
+        file.and_then(|file| file.path.parent())
+            .unwrap_or(Path::new(""))
+    };
+    let mut by_host: BTreeMap<String, (Vec<Action>, Transitions)> = BTreeMap::new();
+    let (of_apt, others) = std::mem::take(actions)
+        .into_iter()
+        .partition(|action: &Action| action.format == Format::AptHistory);
+    *actions = others;
+    for action in of_apt {
+        by_host
+            .entry(action.system.clone())
+            .or_default()
+            .0
+            .push(action);
+    }
+    for (host, transitions) in transitions.by_host(|file| hosts.name(file)) {
+        by_host.entry(host).or_default().1 = transitions;
+    }
+    let mut confirmed = Confirmed::default();
+    for (host, (mut of_host, mut transitions)) in by_host {
+        let of = transitions.confirm(&host, &mut of_host, folder);
+        confirmed.phantoms += of.phantoms;
+        confirmed.unconfirmed += of.unconfirmed;
+        actions.append(&mut of_host);
+    }
+    confirmed
 }
 
 fn identity(decision: &Decision) -> impl Ord + '_ {

@@ -53,6 +53,23 @@ impl Transitions {
         }
     }
 
+    /// By the host that each file is of.
+    pub(crate) fn by_host<'h>(
+        self,
+        host: impl Fn(FileNumber) -> &'h str,
+    ) -> BTreeMap<String, Self> {
+        let mut hosts: BTreeMap<String, Self> = BTreeMap::new();
+        for transition in self.all {
+            let host = host(transition.place.file).to_owned();
+            hosts.entry(host).or_default().all.push(transition);
+        }
+        for (file, span) in self.covered {
+            let of = hosts.entry(host(file).to_owned()).or_default();
+            of.covered.insert(file, span);
+        }
+        hosts
+    }
+
     /// Takes out of `actions` the stanzas of `system` that dpkg's log disproves, and adds the runs of
     /// dpkg's that no stanza tells of.
     /// `folder` tells in which folder a file is.

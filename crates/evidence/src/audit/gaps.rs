@@ -2,14 +2,17 @@
 //! series, records, and what confirms others. Judges no action.
 
 use super::collect::Collected;
-use super::model::Format;
+use super::model::{Format, Place};
 use super::people::People;
 use super::report::Question;
 use super::series;
+use countersign_domain::text::shown;
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 use std::collections::BTreeMap;
 
+/// Records that are named.
+const RECORDS_NAMED: usize = 3;
 /// Days of a gap that are named one by one.
 const GAP_DAYS_NAMED: usize = 10;
 
@@ -66,7 +69,22 @@ pub(super) fn gaps(collected: &Collected, people: &People, question: &Question) 
     }
     let unreadable: u64 = collected.files.iter().map(|file| file.unreadable).sum();
     if unreadable > 0 {
-        gaps.push(format!("records that could not be read: {unreadable}"));
+        let first = collected.unreadable.iter().take(RECORDS_NAMED);
+        let first: Vec<_> = first.map(|one| at(collected, one.place, one.why)).collect();
+        gaps.push(format!(
+            "records that could not be read: {unreadable}; the first: {}",
+            first.join("; ")
+        ));
+    }
+    if !collected.unmapped.is_empty() {
+        let first = collected.unmapped.iter().take(RECORDS_NAMED);
+        let first: Vec<_> = first
+            .map(|(place, why)| at(collected, *place, why))
+            .collect();
+        gaps.push(format!(
+            "records that no mapping is for, though one nearly is; the first: {}",
+            first.join("; ")
+        ));
     }
     if collected.unconfirmed > 0 {
         gaps.push(format!(
@@ -88,6 +106,16 @@ pub(super) fn gaps(collected: &Collected, people: &People, question: &Question) 
         );
     }
     gaps
+}
+
+/// Where a record stands, and what is wrong with it.
+fn at(collected: &Collected, place: Place, why: &str) -> String {
+    let file = collected.files.get(place.file.0 as usize);
+    let path = file.map_or_else(String::new, |file| shown(&file.path.to_string_lossy(), 120));
+    match place.line {
+        Some(line) => format!("{path} line {line}: {why}"),
+        None => format!("{path} byte {}: {why}", place.offset),
+    }
 }
 
 /// A log of what is done; the others are records of changes.

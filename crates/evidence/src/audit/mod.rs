@@ -8,6 +8,7 @@ mod confirm;
 mod database;
 mod frames;
 mod gaps;
+mod hosts;
 mod input;
 mod judge;
 mod mapping;
@@ -30,6 +31,7 @@ mod tables;
 mod text;
 
 pub use collect::{Collected, FileRead, Progress, Unreadable};
+pub use hosts::Host;
 pub use input::{Compression, FILES_MAX, Found, Skipped, find};
 pub use judge::{By, Judged, Link, RUN_SECONDS, Records, judge};
 pub use mapping::{MAPPING_BYTES_MAX, Mapping, MappingError};

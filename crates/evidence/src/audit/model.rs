@@ -328,6 +328,14 @@ pub enum Row {
     Run(Box<Run>),
     /// The action with this key was done, even where its run was a dry one.
     Certain(Digest),
+    /// The change record that one export calls by `number` is the one that others call by `id`: both as
+    /// keys.
+    Same {
+        /// By its number.
+        number: String,
+        /// By its id.
+        id: String,
+    },
 }
 
 #[cfg(test)]

@@ -318,6 +318,12 @@ impl<'a> Reading<'a> {
             }
             Shape::Lines => {
                 self.work.opened(None);
+                let head = opened.content.fill_buf().map(columns).unwrap_or_default();
+                if let Some(lacking) = mapped::lacks(&head, work_context) {
+                    let line = Some(1);
+                    let file = number;
+                    self.part.unmapped(Place { file, offset, line }, lacking);
+                }
                 self.lines(&mut opened.content, offset, number)
             }
         };
@@ -382,6 +388,9 @@ impl<'a> Reading<'a> {
                 }
             }
         }
+        if let Some(lacking) = mapped::lacks_json(record, self.work.context) {
+            self.part.unmapped(record.place, lacking);
+        }
         self.part.unrecognised(record.place.file);
     }
 
@@ -432,7 +441,13 @@ impl<'a> Reading<'a> {
                 taken = servicenow::from_csv_row(&cells, place, context, &mut self.rows);
             }
             match taken {
-                Taken::NotMine => self.part.unrecognised(number),
+                Taken::NotMine => {
+                    let columns: Vec<_> = cells.iter().map(|(name, _)| (*name).into()).collect();
+                    if let Some(lacking) = mapped::lacks(&columns, context) {
+                        self.part.unmapped(place, lacking);
+                    }
+                    self.part.unrecognised(number);
+                }
                 Taken::Unreadable(why) => {
                     self.rows.clear();
                     self.part.unreadable(place, why);

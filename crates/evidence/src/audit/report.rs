@@ -3,6 +3,7 @@
 
 use super::collect::{Collected, FileRead, Unreadable};
 use super::gaps::gaps;
+use super::hosts::Host;
 use super::input::Skipped;
 use super::judge::{By, Judged, Link, Records, judge};
 use super::model::{Action, Actor, Change, ChangeKind, Decision, Exclusion, Format, Place, Plan};
@@ -210,6 +211,8 @@ pub struct Report {
     pub decisions: usize,
     /// The files, by their numbers.
     pub files: Vec<FileRead>,
+    /// The hosts that logs which name none (apt's, dpkg's, dnf's) are taken to be of.
+    pub hosts: Vec<Host>,
     /// What is there and was not read.
     pub skipped: Vec<Skipped>,
     /// The first records that could not be read.
@@ -293,6 +296,7 @@ impl Report {
             change_records: collected.changes.len(),
             decisions: collected.decisions.len(),
             files: collected.files,
+            hosts: collected.hosts,
             skipped,
             unreadable: collected.unreadable,
             actions,

@@ -1,6 +1,7 @@
 //! The report for a terminal: gaps first, then the verdict, then what is missing, then the actions.
 //! As wide as it is told; no meaning by colour; what came from logs is shown harmless.
 
+use super::hosts::Host;
 use super::model::{Exclusion, Nature};
 use super::moment::Moment;
 use super::quote::{Explained, Role};
@@ -15,6 +16,8 @@ use std::fmt::Write as _;
 const LISTED_MAX: usize = 15;
 /// The longest line that is quoted, in characters.
 const LINE_CHARS_MAX: usize = 16 * 1024;
+/// Hosts that are named.
+const HOSTS_NAMED: usize = 20;
 /// The narrowest page.
 const WIDTH_MIN: usize = 60;
 
@@ -333,6 +336,9 @@ fn read(page: &mut Page, report: &Report) {
             ),
         );
     }
+    if let Some(words) = hosts(report) {
+        page.item("-", &words);
+    }
     page.item(
         "-",
         &format!(
@@ -366,6 +372,38 @@ fn read(page: &mut Page, report: &Report) {
             "-",
             &format!("{path}: not read, {}", shown(&skipped.why, 120)),
         );
+    }
+}
+
+/// Whose logs those are taken to be that name no host.
+pub(super) fn hosts(report: &Report) -> Option<String> {
+    let named = |host: &Host| match &host.folder {
+        None => shown(&host.name, 60),
+        Some(folder) => format!(
+            "{} ({})",
+            shown(&host.name, 60),
+            shown(&folder.to_string_lossy(), 120)
+        ),
+    };
+    match &report.hosts[..] {
+        [] => None,
+        [one] => Some(format!(
+            "logs of apt, dpkg and dnf name no host: all are taken to be of {}; --host names another",
+            named(one)
+        )),
+        several => {
+            let listed: Vec<_> = several.iter().take(HOSTS_NAMED).map(named).collect();
+            let more = match several.len().saturating_sub(listed.len()) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            Some(format!(
+                "logs of apt, dpkg and dnf name no host: by their folders, they are taken to be of {} \
+                 hosts: {}{more}; --host takes them to be of one",
+                several.len(),
+                listed.join(", ")
+            ))
+        }
     }
 }
 

@@ -22,9 +22,14 @@ const MAPPINGS: [&str; 3] = [
 ];
 
 fn audited(mappings: &[&str]) -> Report {
+    of(&[("jobs", JOBS), ("tickets", TICKETS)], mappings)
+}
+
+fn of(files: &[(&str, &str)], mappings: &[&str]) -> Report {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("jobs"), JOBS).unwrap();
-    std::fs::write(folder.path().join("tickets"), TICKETS).unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
     let mappings = mappings.iter().map(|text| Mapping::read(text).unwrap());
     let context = Context::new(Some("UTC"), "here")
         .unwrap()
@@ -92,5 +97,47 @@ fn without_a_mapping_nothing_of_it_is_known() {
             .map(|file| file.unrecognised)
             .sum::<u64>(),
         6
+    );
+}
+
+#[test]
+fn fields_that_are_missing_are_named_with_file_and_line() {
+    let jobs = JOBS
+        .replace("2,web-2,2026-11-05", "2,,2026-11-05")
+        .replace("3,web-1,2026-11-05 02:10", "3,web-1,05.11.2026");
+    let tickets = TICKETS.replace("\"who\":\"ada\"", "\"who\":\"\"");
+    let more = "{\"key\":\"CHG-8\"}\n{\"on\":\"CHG-8\",\"by\":\"x\"}\n";
+    let tickets = format!("{tickets}{more}");
+    let report = of(&[("jobs", &jobs), ("tickets", &tickets)], &MAPPINGS);
+    let gap = |words: &str| {
+        let mut gaps = report.gaps.iter();
+        gaps.find(|gap| gap.starts_with(words))
+            .unwrap_or_else(|| panic!("{:?}", report.gaps))
+    };
+    let unread = gap("records that could not be read: 3");
+    for told in [
+        "jobs line 3: `system`, which an action needs, is empty",
+        "jobs line 4: `started` holds no time",
+        "tickets line 2: `approver`, which a decision needs, is empty",
+    ] {
+        assert!(unread.contains(told), "{told}: {unread}");
+    }
+    // A record that has some of what a mapping needs, and a table that has some of the columns.
+    let unmapped = gap("records that no mapping is for");
+    assert!(
+        unmapped.contains(
+            "tickets line 4: it has no `who`, which the mapping of decisions (number 3) needs"
+        ),
+        "{unmapped}"
+    );
+    let renamed = JOBS.replacen("Host", "Hostname", 1);
+    let report = of(&[("jobs", &renamed)], &MAPPINGS[..1]);
+    assert!(
+        report
+            .gaps
+            .iter()
+            .any(|gap| gap.contains("jobs line 1: it has no `Host`")),
+        "{:?}",
+        report.gaps
     );
 }

@@ -9,6 +9,7 @@ use super::{OutputError, Provenance};
 use crate::audit::model::Exclusion;
 use crate::audit::reason::Verdict;
 use crate::audit::report::{ActionFound, Group, Report};
+use crate::audit::text;
 use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -56,6 +57,8 @@ struct Page<'a> {
     sample: Option<SampleShown>,
     controls: &'static [Control],
     limits: &'static [&'static str],
+    /// Whose logs those are taken to be that name no host.
+    hosts: Option<String>,
     command: String,
     made: String,
     version: &'a str,
@@ -180,6 +183,7 @@ fn page<'a>(report: &'a Report, provenance: &'a Provenance) -> Page<'a> {
         }),
         controls: &CONTROLS,
         limits: &LIMITS,
+        hosts: text::hosts(report),
         command: command(&provenance.command),
         made: provenance.made.to_string(),
         version: &provenance.version,

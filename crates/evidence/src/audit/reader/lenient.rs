@@ -19,7 +19,7 @@ const SHOWN_CHARS_MAX: usize = 240;
 const ELEMENTS_MAX: usize = 1000;
 
 /// A text for a row: bounded, on one line, without characters that deceive.
-pub(super) fn clip(text: &str) -> String {
+pub(crate) fn clip(text: &str) -> String {
     shown(text.trim(), SHOWN_CHARS_MAX)
 }
 

@@ -16,6 +16,9 @@ use serde_json::Value;
 /// The most items and systems that a record names.
 const NAMES_MAX: usize = 500;
 
+/// Columns that are named as missing.
+const LACKING_MAX: usize = 5;
+
 /// What mapped records say of themselves.
 pub(crate) const ABOUT: About = About {
     format: Format::Mapped,
@@ -68,6 +71,57 @@ pub(crate) fn knows(columns: &[String], context: &Context) -> bool {
         };
         mapping.required().into_iter().all(has)
     })
+}
+
+/// What a table with these columns lacks for the mapping that is most nearly for it.
+pub(crate) fn lacks(columns: &[String], context: &Context) -> Option<String> {
+    let has = |column: &str| {
+        let mut columns = columns.iter();
+        columns.any(|one| one.eq_ignore_ascii_case(column.trim()))
+    };
+    lacking(&has, context)
+}
+
+/// What a record lacks for the mapping that is most nearly for it.
+pub(crate) fn lacks_json(record: Record<'_>, context: &Context) -> Option<String> {
+    if context.mappings.is_empty() {
+        return None;
+    }
+    let value = parse::<Value>(record.bytes)?;
+    lacking(&|path| at(&value, path).is_some(), context)
+}
+
+/// None where no mapping is at all for what has these columns, or one is.
+fn lacking(has: &dyn Fn(&str) -> bool, context: &Context) -> Option<String> {
+    let nearly = context
+        .mappings
+        .iter()
+        .enumerate()
+        .filter_map(|(at, mapping)| {
+            let required = mapping.required();
+            let count = required.len();
+            let lacking: Vec<_> = required.into_iter().filter(|column| !has(column)).collect();
+            (lacking.len() < count).then_some((lacking.len(), at, mapping, lacking))
+        });
+    let (count, at, mapping, lacking) = nearly.min_by_key(|(count, at, ..)| (*count, *at))?;
+    if count == 0 {
+        return None;
+    }
+    let lacking: Vec<_> = lacking
+        .iter()
+        .take(LACKING_MAX)
+        .map(|column| format!("`{}`", clip(column)))
+        .collect();
+    let kind = match mapping.kind {
+        Kind::Action => "actions",
+        Kind::Change => "changes",
+        Kind::Decision => "decisions",
+    };
+    Some(format!(
+        "it has no {}, which the mapping of {kind} (number {}) needs",
+        lacking.join(", "),
+        at + 1
+    ))
 }
 
 /// What stands at a path: a name, names with dots between them, or a JSON pointer.
@@ -127,7 +181,16 @@ struct Mapped<'a> {
     context: &'a Context,
 }
 
-const NO_TIME: &str = "a time that is none as the mapping writes times";
+/// What stands there is no time as the mapping writes them.
+const fn no_time(field: Field) -> &'static str {
+    match field {
+        Field::Started => "`started` holds no time as the mapping writes times",
+        Field::Ended => "`ended` holds no time as the mapping writes times",
+        Field::From => "`from` holds no time as the mapping writes times",
+        Field::Until => "`until` holds no time as the mapping writes times",
+        _ => "`decided` holds no time as the mapping writes times",
+    }
+}
 
 impl Mapped<'_> {
     /// The first of a field's columns that says anything, or its constant.
@@ -143,7 +206,7 @@ impl Mapped<'_> {
         match self.text(field) {
             None => Ok(None),
             Some(text) => match self.mapping.time(&text, &self.context.zone) {
-                None => Err(NO_TIME),
+                None => Err(no_time(field)),
                 time => Ok(time),
             },
         }
@@ -189,7 +252,7 @@ impl Mapped<'_> {
     fn action(&self, rows: &mut Vec<Row>) -> Result<Option<Moment>, &'static str> {
         let started = self
             .time(Field::Started)?
-            .ok_or("it does not say when it began")?;
+            .ok_or("`started`, which an action needs, is empty")?;
         let excluded = [
             (Mark::DryRun, Exclusion::DryRun),
             (Mark::Failed, Exclusion::Failed),
@@ -199,7 +262,9 @@ impl Mapped<'_> {
             rows.push(Row::Excluded(why));
             return Ok(Some(started));
         }
-        let system = self.text(Field::System).ok_or("it names no system")?;
+        let system = self
+            .text(Field::System)
+            .ok_or("`system`, which an action needs, is empty")?;
         let (summary, items) = (self.text(Field::Summary), self.names(Field::Items));
         let summary = clip(&summary.unwrap_or_else(|| "a mapped action".to_owned()));
         let nobody = || {
@@ -243,7 +308,9 @@ impl Mapped<'_> {
     }
 
     fn change(&self, rows: &mut Vec<Row>) -> Result<Option<Moment>, &'static str> {
-        let number = self.text(Field::Number).ok_or("it has no number")?;
+        let number = self
+            .text(Field::Number)
+            .ok_or("`number`, which a change needs, is empty")?;
         let number = clip(&number);
         let window = match (self.time(Field::From)?, self.time(Field::Until)?) {
             (None, None) => None,
@@ -294,8 +361,12 @@ impl Mapped<'_> {
                 return Ok(decided);
             }
         };
-        let change = self.text(Field::Change).ok_or("it names no change")?;
-        let approver = self.actor(Field::Approver).ok_or("it names no approver")?;
+        let change = self
+            .text(Field::Change)
+            .ok_or("`change`, which a decision needs, is empty")?;
+        let approver = self
+            .actor(Field::Approver)
+            .ok_or("`approver`, which a decision needs, is empty")?;
         rows.push(Row::Decision(Box::new(Decision {
             change: change_key(&clip(&change)),
             format: Format::Mapped,

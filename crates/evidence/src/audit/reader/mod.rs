@@ -30,6 +30,8 @@ pub struct Context {
     pub(crate) zone: TimeZone,
     /// The system that a log is of where it names none (a host's own `history.log`).
     pub(crate) host: String,
+    /// That all such logs are of that one, wherever they lie.
+    pub(crate) one_host: bool,
     /// What records of other formats are.
     pub(crate) mappings: Vec<Mapping>,
     /// The genesis that logs of Countersign's are held against.
@@ -56,6 +58,7 @@ impl Context {
         Ok(Self {
             zone,
             host: host.into(),
+            one_host: false,
             mappings: Vec::new(),
             genesis: None,
         })
@@ -67,6 +70,15 @@ impl Context {
     pub fn with_mappings(mut self, mappings: Vec<Mapping>) -> Self {
         self.mappings = mappings;
         self
+    }
+
+    /// All logs that name no system are of that host, in whatever folders they lie.
+    #[must_use]
+    pub fn of_one_host(self) -> Self {
+        Self {
+            one_host: true,
+            ..self
+        }
     }
 
     /// Logs of Countersign's must begin with this genesis.

@@ -12,6 +12,7 @@ pub(super) fn taken(reader: &dyn JsonReader, bytes: &[u8]) -> (Taken, Vec<Row>) 
         line: Some(1),
     };
     let context = Context {
+        one_host: false,
         zone: TimeZone::UTC,
         host: "test".to_owned(),
         mappings: Vec::new(),

@@ -140,6 +140,12 @@ impl<'a> Fields<'a> {
         by_id.or_else(|| self.shown(number)).map(str::to_owned)
     }
 
+    /// The id that is stored, where records are known by theirs.
+    pub(super) fn stored_id(&self, name: &str) -> Option<&str> {
+        let field = self.fields.get(name).filter(|_| !self.by_number)?;
+        some(&field.value)
+    }
+
     /// A user or a group.
     pub(super) fn actor(&self, name: &str, nature: Nature) -> Option<Actor> {
         let mut actor = Actor::new(clip(self.shown(name)?), nature);

@@ -49,8 +49,10 @@ fn rows_of(mut record: Value, changes: &[(&str, Value)]) -> Vec<Row> {
     for (pointer, value) in changes {
         testing::set(&mut record, pointer, value.clone());
     }
-    let (taken, rows) = taken(&ServiceNow, record.to_string().as_bytes());
+    let (taken, mut rows) = taken(&ServiceNow, record.to_string().as_bytes());
     assert!(matches!(taken, Taken::Read(_)), "{taken:?}");
+    // Which number is which id's is told beside them.
+    rows.retain(|row| !matches!(row, Row::Same { .. }));
     rows
 }
 
@@ -104,6 +106,7 @@ fn a_change_request_is_read_with_times_in_utc() {
 #[test]
 fn values_alone_are_utc_and_what_is_shown_alone_is_local() {
     let context = Context {
+        one_host: false,
         zone: TimeZone::get("Europe/Berlin").unwrap(),
         host: String::new(),
         mappings: Vec::new(),
@@ -234,6 +237,7 @@ fn a_groups_approval_is_nobodys() {
 #[test]
 fn rows_of_a_csv_export_are_linked_by_number() {
     let context = Context {
+        one_host: false,
         zone: TimeZone::get("Europe/Berlin").unwrap(),
         host: String::new(),
         mappings: Vec::new(),
