@@ -1,0 +1,196 @@
+//! What an audit must not take for one: hosts, exports of a ticket system, dry runs and real ones.
+
+use crate::audit::{CLOUDTRAIL, audited, audited_in, excluded, question, servicenow};
+use countersign_evidence::audit::{
+    Context, Exclusion, Format, People, Reason, Verdict, audit, find, render,
+};
+
+/// Runs of unattended-upgrades, each by its day and one package.
+fn history(runs: &[(&str, &str)]) -> String {
+    runs.iter()
+        .map(|(day, package)| {
+            format!(
+                "Start-Date: 2026-11-{day}  06:00:00\nCommandline: /usr/bin/unattended-upgrade\n\
+                 Upgrade: {package}:amd64 (1, 2)\nEnd-Date: 2026-11-{day}  06:00:05\n\n"
+            )
+        })
+        .collect()
+}
+
+fn dpkg(days: &[&str]) -> String {
+    days.iter()
+        .map(|day| format!("2026-11-{day} 01:00:00 startup archives unpack\n"))
+        .collect()
+}
+
+#[test]
+fn what_dpkgs_log_does_not_cover_is_not_disproven_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    // Between two files of dpkg's there may have been a third.
+    write("a/dpkg.log.2", dpkg(&["01", "04"]));
+    write("a/dpkg.log", dpkg(&["10", "14"]));
+    write(
+        "a/apt/history.log",
+        history(&[("03", "phantom"), ("07", "between")]),
+    );
+    // Another folder may be another host's.
+    write("b/history.log", history(&[("12", "elsewhere")]));
+    // Without an end nobody knows for how long.
+    let cut = history(&[("13", "cut")]).replace("End-Date", "Nothing");
+    write("a/apt/history.log.1", cut);
+    let report = audited_in("UTC", folder.path());
+    let left: Vec<_> = report
+        .actions
+        .iter()
+        .map(|one| &one.action.items[0])
+        .collect();
+    let left: Vec<_> = left
+        .iter()
+        .map(|item| item.split(':').next().unwrap())
+        .collect();
+    assert_eq!(left, ["between", "elsewhere", "cut"]);
+    assert_eq!(excluded(&report, Exclusion::DryRun), 1);
+}
+
+#[test]
+fn typing_dry_run_hides_nothing() {
+    let stanza = |command: &str| {
+        format!(
+            "Start-Date: 2026-11-02  06:00:00\nCommandline: {command}\nRequested-By: svc (998)\n\
+             Install: evil:amd64 (1)\nEnd-Date: 2026-11-02  06:00:05\n"
+        )
+    };
+    for (command, actions) in [
+        ("apt-get -o X::Y=--dry-run install evil", 1),
+        ("apt-get install evil --dry-run", 1),
+        ("/usr/bin/unattended-upgrade --dry-run-not", 1),
+        ("/usr/bin/unattended-upgrade -v --dry-run", 0),
+    ] {
+        let report = audited(&[("history.log", stanza(command).as_bytes())]);
+        assert_eq!(report.actions.len(), actions, "{command}");
+    }
+}
+
+/// Two hosts on which the same was done in the same second, and what each has of its own.
+fn two_hosts() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let ran =
+        |day: &str, package: &str| format!("2026-11-{day} 06:00:02 upgrade {package}:amd64 1 2\n");
+    let (first, last) = (dpkg(&["01"]), dpkg(&["20"]));
+    // What web1 shows was a dry run there; on web2 it was done.
+    let both = history(&[("03", "both"), ("05", "curl")]);
+    write("web1/var/log/apt/history.log", both.clone());
+    write(
+        "web1/var/log/dpkg.log",
+        format!("{first}{}{last}", ran("03", "both")),
+    );
+    write("web2/var/log/apt/history.log", both);
+    write(
+        "web2/var/log/dpkg.log",
+        format!("{first}{}{}{last}", ran("03", "both"), ran("05", "curl")),
+    );
+    folder
+}
+
+#[test]
+fn hosts_whose_logs_lie_in_folders_of_their_own_are_not_mixed() {
+    let folder = two_hosts();
+    let report = audited_in("UTC", folder.path());
+    let found: Vec<_> = report
+        .actions
+        .iter()
+        .map(|one| (one.action.system.as_str(), one.action.items[0].as_str()))
+        .collect();
+    let (curl, both) = ("curl:amd64 (1, 2", "both:amd64 (1, 2");
+    let mut sorted = found.clone();
+    sorted.sort();
+    assert_eq!(sorted, [("web1", both), ("web2", both), ("web2", curl)]);
+    assert_eq!(excluded(&report, Exclusion::DryRun), 1);
+    assert!(
+        report
+            .actions
+            .iter()
+            .all(|one| one.action.places.len() == 1)
+    );
+    let text = render(&report, 2_000);
+    assert!(text.contains("taken to be of 2 hosts: web1 ("), "{text}");
+    // Whoever names the host says that they are of one.
+    let context = Context::new(Some("UTC"), "web-1").unwrap().of_one_host();
+    let people = People::default();
+    let found = find(&[folder.path().to_owned()]).unwrap();
+    let one = audit(found, &[], &context, &people, &question(), 2, |_| {});
+    assert_eq!(one.hosts[0].name, "web-1");
+    assert!(one.actions.iter().all(|one| one.action.system == "web-1"));
+    assert_eq!(one.actions.len(), 2);
+    // Nor does a run of apt's stand for what dpkg did on another host.
+    std::fs::remove_file(folder.path().join("web2/var/log/apt/history.log")).unwrap();
+    let empty = folder.path().join("web2/var/log/apt/history.log.1");
+    std::fs::write(empty, history(&[("01", "x")])).unwrap();
+    let report = audited_in("UTC", folder.path());
+    let by_dpkg = report
+        .actions
+        .iter()
+        .filter(|one| one.action.format == Format::Dpkg);
+    let systems: Vec<_> = by_dpkg.map(|one| one.action.system.as_str()).collect();
+    assert_eq!(systems, ["web2", "web2"]);
+}
+
+#[test]
+fn json_and_csv_exports_of_one_change_are_one_record() {
+    let json = servicenow("ada", "2026-11-04 15:00:00").replace(
+        r#""sysapproval":{"display_value":"a1","value":"a1"}"#,
+        r#""sysapproval":{"display_value":"CHG0031337","value":"a1"}"#,
+    );
+    let (change, approval) = json
+        .trim_start_matches(r#"{"result":["#)
+        .trim_end_matches("]}")
+        .split_once("},{")
+        .unwrap();
+    let (change, approval) = (format!("{change}}}"), format!("{{{approval}"));
+    let csv_change = "Number,Type,State,Approval,Requested by,Planned start date,Planned end date,Configuration item,Test plan,Backout plan,Task type\n\
+        CHG0031337,Normal,Closed,Approved,Patch Bot,2026-11-05 01:00:00,2026-11-05 04:00:00,i-0a1b2c3d4e5f60718,canary,snapshot,Change Request\n";
+    let csv_approval = "Approval for,Approver,State,Updated,Updated by\nCHG0031337,ada,Approved,2026-11-04 15:00:00,ada\n";
+    let first = |files: &[&str]| {
+        let mut named = vec![("t.json", CLOUDTRAIL.as_bytes())];
+        let names = ["1", "2", "3", "4", "5"];
+        named.extend(
+            names
+                .into_iter()
+                .zip(files.iter().map(|text| text.as_bytes())),
+        );
+        let report = audited(&named);
+        let found = &report.actions[0];
+        let reasons: Vec<_> = found.reasons.iter().copied().collect();
+        (found.verdict.unwrap(), reasons, report.change_records)
+    };
+    let clean = (Verdict::Clean, vec![], 1);
+    assert_eq!(first(&[&change, csv_approval]), clean);
+    assert_eq!(first(&[csv_change, &approval]), clean);
+    assert_eq!(
+        first(&[csv_change, csv_approval, &change, &approval]),
+        clean
+    );
+    // What was cancelled in one export is cancelled.
+    let cancelled = change.replace(
+        r#""state":{"display_value":"3","value":"3"}"#,
+        r#""state":{"display_value":"Canceled","value":"4"}"#,
+    );
+    assert_ne!(cancelled, change);
+    let withdrawn = (Verdict::Ungoverned, vec![Reason::Withdrawn], 1);
+    assert_eq!(first(&[csv_change, csv_approval, &cancelled]), withdrawn);
+    // Of a number that two instances have, nothing says which of them an approval is of.
+    let other = change.replace("\"a1\"", "\"b2\"");
+    let (verdict, reasons, records) = first(&[&change, &other, csv_approval]);
+    assert_eq!((verdict, records), (Verdict::Ungoverned, 2));
+    assert_eq!(reasons, [Reason::NotApproved]);
+}
