@@ -3,8 +3,8 @@
 
 use super::schema;
 use countersign_domain::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -52,6 +52,9 @@ impl Moment {
     /// From RFC 3339, or from ISO 8601 with an offset as `+1000`. None where it is neither.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        if let Some(millis) = in_utc(text.as_bytes()) {
+            return Some(Self::exact(Timestamp::from_unix_millis(millis)));
+        }
         let at = text
             .parse::<jiff::Timestamp>()
             .or_else(|_| jiff::Timestamp::strptime("%Y-%m-%dT%H:%M:%S%.f%z", text))
@@ -118,10 +121,102 @@ impl Moment {
     }
 }
 
+/// The milliseconds of `YYYY-MM-DDTHH:MM:SSZ`, with up to nine digits of a fraction, as nearly all logs
+/// write times. None for any other form, which is for a parser of all forms to read.
+fn in_utc(text: &[u8]) -> Option<i64> {
+    let (text, rest) = text.split_first_chunk::<19>()?;
+    let [
+        y,
+        yy,
+        yyy,
+        yyyy,
+        b'-',
+        o,
+        oo,
+        b'-',
+        d,
+        dd,
+        b'T',
+        h,
+        hh,
+        b':',
+        m,
+        mm,
+        b':',
+        s,
+        ss,
+    ] = *text
+    else {
+        return None;
+    };
+    let number = |digits: &[u8]| {
+        digits.iter().try_fold(0_i16, |number, digit| {
+            let digit = digit.wrapping_sub(b'0');
+            (digit < 10).then(|| number * 10 + i16::from(digit))
+        })
+    };
+    let two = |digits: [u8; 2]| i8::try_from(number(&digits)?).ok();
+    let fraction = match rest {
+        [b'Z'] => &[],
+        [b'.', fraction @ .., b'Z'] if (1..=9).contains(&fraction.len()) => fraction,
+        _ => return None,
+    };
+    let mut millis = 0;
+    for (at, digit) in fraction.iter().enumerate() {
+        let digit = number(&[*digit])?;
+        millis += [100, 10, 1].get(at).copied().unwrap_or(0) * digit;
+    }
+    let year = number(&[y, yy, yyy, yyyy])?;
+    if !(1970..9999).contains(&year) {
+        return None;
+    }
+    let date = Date::new(year, two([o, oo])?, two([d, dd])?).ok()?;
+    let time = Time::new(two([h, hh])?, two([m, mm])?, two([s, ss])?, 0).ok()?;
+    let at = Offset::UTC.to_timestamp(date.to_datetime(time)).ok()?;
+    Some(at.as_millisecond() + i64::from(millis))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Moment, Order};
+    use super::{Moment, Order, Timestamp, in_utc};
     use jiff::tz::TimeZone;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// What is read in short is what the parser of all forms reads.
+        #[test]
+        fn a_time_in_utc_is_the_same_read_either_way(
+            year in prop_oneof![Just(1969), Just(1970), Just(2026), Just(9998), Just(9999), 0..10_000],
+            month in 0..14, day in 0..33, hour in 0..26, minute in 0..62, second in 0..62,
+            fraction in "(|[.,][0-9]{0,10})",
+            end in "(Z|z|[+]00:00|)",
+        ) {
+            let text = format!(
+                "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{end}"
+            );
+            if let Some(millis) = in_utc(text.as_bytes()) {
+                let at: jiff::Timestamp = text.parse().unwrap();
+                prop_assert_eq!(millis, at.as_millisecond());
+                let moment = Moment::exact(Timestamp::from_unix_millis(millis));
+                prop_assert_eq!(Moment::parse(&text), Some(moment));
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_in_utc_is_read_in_short() {
+        assert_eq!(in_utc(b"1970-01-02T00:00:00.0019Z"), Some(86_400_001));
+        for other in [
+            "2026-02-29T00:00:00Z",
+            "2026-01-01T00:00:60Z",
+            "2026-01-01T00:00:00",
+            "2026-01-01 00:00:00Z",
+            "2026-01-01T00:00:00.Z",
+            "1969-12-31T23:59:59.5Z",
+        ] {
+            assert_eq!(in_utc(other.as_bytes()), None, "{other}");
+        }
+    }
 
     fn berlin() -> TimeZone {
         TimeZone::get("Europe/Berlin").unwrap()

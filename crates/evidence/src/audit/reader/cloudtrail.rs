@@ -8,7 +8,7 @@ use super::references;
 use super::{About, Context, JsonReader, Record, Taken};
 use crate::audit::model::{Action, Actor, Exclusion, Format, Nature, Reference, Row};
 use crate::audit::moment::Moment;
-use crate::audit::structure::members;
+use crate::audit::structure::{Names, members};
 use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -43,13 +43,13 @@ impl<'a> Head<'a> {
     /// Without reading the rest of the event, which most often need not be read. None where only a
     /// parser can tell.
     fn of(event: &'a [u8]) -> Option<Self> {
-        const NAMES: [&str; 5] = [
+        static NAMES: Names<5> = Names::of([
             "eventTime",
             "eventSource",
             "eventName",
             "readOnly",
             "errorCode",
-        ];
+        ]);
         let [time, source, name, read_only, error] = members(event, &NAMES)?;
         Some(Self {
             event_time: Word::of(time)?,
@@ -119,19 +119,18 @@ impl JsonReader for CloudTrail {
         let Some(time) = Moment::parse(&head.event_time.0) else {
             return Taken::Unreadable("eventTime is no time");
         };
-        let call = calls::find(source, name);
-        let excluded = match (head.read_only.0, call) {
-            (Some(true), _) => Some(Exclusion::ReadOnly),
-            (_, None) => Some(Exclusion::Other),
-            (_, Some(_)) => head.error_code.some().map(failed),
+        if head.read_only.0 == Some(true) {
+            rows.push(Row::Excluded(Exclusion::ReadOnly));
+            return Taken::Read(Some(time));
+        }
+        let Some(call) = calls::find(source, name) else {
+            rows.push(Row::Excluded(Exclusion::Other));
+            return Taken::Read(Some(time));
         };
-        if let Some(exclusion) = excluded {
+        if let Some(exclusion) = head.error_code.some().map(failed) {
             rows.push(Row::Excluded(exclusion));
             return Taken::Read(Some(time));
         }
-        let Some(call) = call else {
-            return Taken::Read(Some(time));
-        };
         let Some(event) = parse::<Event>(record.bytes) else {
             return Taken::Unreadable("its parameters are nested too deeply, or named twice");
         };

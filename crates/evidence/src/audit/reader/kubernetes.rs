@@ -6,7 +6,7 @@ use super::references;
 use super::{About, Context, JsonReader, Record, Taken};
 use crate::audit::model::{Action, Actor, Exclusion, Format, Nature, Reference, Row};
 use crate::audit::moment::Moment;
-use crate::audit::structure::members;
+use crate::audit::structure::{Names, members};
 use memchr::memmem::Finder;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -208,45 +208,52 @@ impl JsonReader for Kubernetes {
 /// Why most events are no action, without reading the rest of them. None for all others, and where only
 /// a parser can tell.
 fn passed_over(event: &[u8]) -> Option<(Exclusion, Moment)> {
-    const NAMES: [&str; 6] = [
+    static NAMES: Names<6> = Names::of([
         "kind",
         "apiVersion",
         "stage",
         "verb",
         "objectRef",
         "requestReceivedTimestamp",
-    ];
+    ]);
+    static OF_OBJECT: Names<3> = Names::of(["resource", "name", "subresource"]);
     let [kind, version, stage, verb, object, received] = members(event, &NAMES)?;
     let ours = Word::of(kind)?.0 == "Event" && Word::of(version)?.0.starts_with("audit.k8s.io/");
     let time = Moment::parse(&Word::of(received)?.0)?;
-    let object = if object.is_empty() {
-        [object; 3]
-    } else {
-        members(object, &["resource", "name", "subresource"])?
+    let exclusion = match by_request(&Word::of(stage)?, &Word::of(verb)?) {
+        Some(exclusion) => exclusion,
+        None => {
+            let [resource, name, subresource] = match object {
+                [] => [object; 3],
+                _ => members(object, &OF_OBJECT)?,
+            };
+            by_object(&ObjectRef {
+                resource: Word::of(resource)?,
+                name: Word::of(name)?,
+                subresource: Word::of(subresource)?,
+                namespace: Word::default(),
+            })?
+        }
     };
-    let [resource, name, subresource] = object;
-    let object = ObjectRef {
-        resource: Word::of(resource)?,
-        name: Word::of(name)?,
-        subresource: Word::of(subresource)?,
-        namespace: Word::default(),
-    };
-    let exclusion = of_no_concern(&Word::of(stage)?, &Word::of(verb)?, &object)?;
     ours.then_some((exclusion, time))
 }
 
-/// Why an event is no action, as far as stage, verb and object tell.
-fn of_no_concern(stage: &Word<'_>, verb: &Word<'_>, object: &ObjectRef<'_>) -> Option<Exclusion> {
+/// Why an event is no action, as far as stage and verb tell.
+fn by_request(stage: &Word<'_>, verb: &Word<'_>) -> Option<Exclusion> {
     match stage.0.as_ref() {
         "ResponseComplete" => {}
         "Panic" => return Some(Exclusion::Failed),
         _ => return Some(Exclusion::Repeated),
     }
     match verb.0.as_ref() {
-        "get" | "list" | "watch" | "head" => return Some(Exclusion::ReadOnly),
-        "create" | "update" | "patch" | "delete" | "deletecollection" => {}
-        _ => return Some(Exclusion::Other),
+        "get" | "list" | "watch" | "head" => Some(Exclusion::ReadOnly),
+        "create" | "update" | "patch" | "delete" | "deletecollection" => None,
+        _ => Some(Exclusion::Other),
     }
+}
+
+/// Why an event is no action, as far as its object tells.
+fn by_object(object: &ObjectRef<'_>) -> Option<Exclusion> {
     let resource = object.resource.0.as_ref();
     let release = resource == "secrets" && object.name.0.starts_with(HELM_RELEASE);
     // Ephemeral containers bring an image of their own into a pod that runs.
@@ -257,8 +264,9 @@ fn of_no_concern(stage: &Word<'_>, verb: &Word<'_>, object: &ObjectRef<'_>) -> O
 /// Why an event is no action.
 fn excluded(event: &Event<'_>) -> Option<Exclusion> {
     let object = &event.object_ref.0;
-    if let Some(exclusion) = of_no_concern(&event.stage, &event.verb, object) {
-        return Some(exclusion);
+    let exclusion = by_request(&event.stage, &event.verb).or_else(|| by_object(object));
+    if exclusion.is_some() {
+        return exclusion;
     }
     match event.response_status.0.code.0.parse::<u16>() {
         Ok(401 | 403) => return Some(Exclusion::Denied),

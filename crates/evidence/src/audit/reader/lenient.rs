@@ -92,10 +92,10 @@ impl<'a> Word<'a> {
     pub(super) fn of(value: &'a [u8]) -> Option<Self> {
         match value {
             b"" | b"null" => Some(Self::default()),
-            b"true" | b"false" | [b'"', .., b'"'] => {
-                let text = std::str::from_utf8(value).ok()?.trim_matches('"');
-                (!text.bytes().any(|byte| byte.is_ascii_control()))
-                    .then_some(Self(Cow::Borrowed(text)))
+            b"true" => Some(Self(Cow::Borrowed("true"))),
+            b"false" => Some(Self(Cow::Borrowed("false"))),
+            [b'"', text @ .., b'"'] if !text.iter().any(u8::is_ascii_control) => {
+                Some(Self(Cow::Borrowed(std::str::from_utf8(text).ok()?)))
             }
             _ => None,
         }
