@@ -3,6 +3,7 @@
 //! the same however the records were shared out among them.
 
 use super::confirm::{Confirmed, Transitions};
+use super::controllers::{Controllers, Given};
 use super::hosts::{Host, Hosts, is_nameless};
 use super::input::Compression;
 use super::model::{Action, Change, Decision, Exclusion, FileNumber, Format, Place, Row};
@@ -128,6 +129,8 @@ struct Tally {
 pub(crate) struct Part {
     /// By their keys; those of which only the file tells the host, by file too.
     actions: BTreeMap<Digest, Action>,
+    /// Ids that controllers gave.
+    given: BTreeSet<Given>,
     /// Numbers of change records, and the ids that they are the numbers of.
     same: BTreeMap<String, BTreeSet<String>>,
     /// The first of them.
@@ -191,6 +194,9 @@ impl Part {
                 }
                 Row::Run(run) => self.runs.keep(*run),
                 Row::Certain(action) => self.runs.certain(action),
+                Row::Given(given) => {
+                    self.given.insert(*given);
+                }
                 Row::Same { number, id } => {
                     self.same.entry(number).or_default().insert(id);
                 }
@@ -226,6 +232,7 @@ impl Part {
             self.change(change);
         }
         self.decisions.extend(other.decisions);
+        self.given.extend(other.given);
         for (number, ids) in other.same {
             self.same.entry(number).or_default().extend(ids);
         }
@@ -258,6 +265,7 @@ impl Part {
 
     /// All of it, once every file was read.
     pub(crate) fn finish(mut self, context: &Context, mut files: Vec<FileRead>) -> Collected {
+        self.controllers(&Controllers::of(&files, &self.given));
         for action in self.runs.alone() {
             self.action(action);
         }
@@ -336,6 +344,32 @@ impl Part {
             unknown_runs: applied.unknown,
             hosts: hosts.all,
             unmapped: self.unmapped.into_iter().collect(),
+        }
+    }
+
+    /// Tells apart what several controllers gave the same id.
+    fn controllers(&mut self, controllers: &Controllers) {
+        self.runs = std::mem::take(&mut self.runs).of(controllers);
+        for action in self.actions.values_mut() {
+            controllers.of_action(action);
+        }
+        let of_awx = |change: &Change| change.format == Format::Awx;
+        let keys: Vec<_> = self
+            .changes
+            .values()
+            .filter(|change| of_awx(change))
+            .collect();
+        let keys: Vec<_> = keys.into_iter().map(|change| change.key.clone()).collect();
+        for key in keys {
+            if let Some(mut change) = self.changes.remove(&key) {
+                controllers.of_change(&mut change);
+                self.change(change);
+            }
+        }
+        for decision in &mut self.decisions {
+            if decision.format == Format::Awx {
+                decision.change = controllers.id(&decision.change);
+            }
         }
     }
 
@@ -455,6 +489,17 @@ fn merge(known: &mut Change, other: Change) {
     union(&mut known.references, other.references);
     union(&mut known.targets, other.targets);
     union(&mut known.requesters, other.requesters);
+    union(&mut known.unclear, other.unclear);
+    for (known, other) in [
+        (&mut known.named.policy_version, other.named.policy_version),
+        (&mut known.named.test, other.named.test),
+        (&mut known.named.rollback, other.named.rollback),
+    ] {
+        *known = match (known.take(), other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
     known.withdrawn |= other.withdrawn;
     known.pending |= other.pending;
     known.kind = known.kind.min(other.kind);

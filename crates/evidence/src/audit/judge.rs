@@ -126,7 +126,7 @@ impl<'a> Index<'a> {
         let mut by_reference: HashMap<&Reference, Vec<usize>> = HashMap::new();
         let mut by_target: HashMap<String, Vec<usize>> = HashMap::new();
         for (number, change) in records.changes.iter().enumerate() {
-            for reference in &change.references {
+            for reference in change.references.iter().chain(&change.unclear) {
                 by_reference.entry(reference).or_default().push(number);
             }
             if change.window.is_some() {
@@ -169,7 +169,19 @@ impl<'a> Index<'a> {
         let mut found = BTreeMap::new();
         for reference in &action.references {
             for number in self.by_reference.get(reference).into_iter().flatten() {
-                found.entry(*number).or_insert_with(|| reference.clone());
+                let unclear = |reference: &Reference| {
+                    let change = self.records.changes.get(*number);
+                    change.is_some_and(|change| change.unclear.contains(reference))
+                };
+                // One that is clear says more than one that is not.
+                found
+                    .entry(*number)
+                    .and_modify(|known| {
+                        if unclear(known) && !unclear(reference) {
+                            known.clone_from(reference);
+                        }
+                    })
+                    .or_insert_with(|| reference.clone());
             }
         }
         found
@@ -291,6 +303,11 @@ impl<'a> Index<'a> {
         let mut reasons = BTreeSet::new();
         if *link == Link::SystemAndTime {
             reasons.insert(Reason::WeakLink);
+        }
+        if let Link::Reference(reference) = link
+            && change.unclear.contains(reference)
+        {
+            reasons.insert(Reason::ControllerUnclear);
         }
         // The id of a run is used once, by that run.
         let of_this_run = names_run(change, action);
@@ -416,11 +433,9 @@ fn names(change: &Change, system: &str) -> bool {
 fn names_run(change: &Change, action: &Action) -> bool {
     let native = |reference: &&Reference| matches!(reference, Reference::Native(_));
     change.format == action.format
-        && action
-            .references
-            .iter()
-            .filter(native)
-            .any(|reference| change.references.contains(reference))
+        && action.references.iter().filter(native).any(|reference| {
+            change.references.contains(reference) || change.unclear.contains(reference)
+        })
 }
 
 /// Whether an action ran outside its change's window, or may have.

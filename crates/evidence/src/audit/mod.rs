@@ -5,6 +5,7 @@
 
 mod collect;
 mod confirm;
+mod controllers;
 mod database;
 mod frames;
 mod gaps;

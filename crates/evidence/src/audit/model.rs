@@ -2,6 +2,7 @@
 //! Pure values; who counts as a named human is looked up in `people`, what belongs together is
 //! found in `link`.
 
+use super::controllers::Given;
 use super::moment::Moment;
 use super::runs::Run;
 use super::schema;
@@ -252,6 +253,8 @@ pub struct Change {
     pub withdrawn: bool,
     /// True where the record itself says that somebody has yet to decide.
     pub pending: bool,
+    /// What it may be found by, where it cannot be told whether it is the one that is meant.
+    pub unclear: Vec<Reference>,
     /// The commit that it came to, if it is one of code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<String>,
@@ -259,6 +262,19 @@ pub struct Change {
     pub test: Plan,
     /// How it is undone.
     pub rollback: Plan,
+    /// What it calls these.
+    pub named: Naming,
+}
+
+/// What a change record names besides.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Naming {
+    /// The version of the policy, or of the template, that a standing authorization rests on.
+    pub policy_version: Option<String>,
+    /// How it is tested; hostile text.
+    pub test: Option<String>,
+    /// How it is undone; hostile text.
+    pub rollback: Option<String>,
 }
 
 /// What somebody decided.
@@ -328,6 +344,8 @@ pub enum Row {
     Run(Box<Run>),
     /// The action with this key was done, even where its run was a dry one.
     Certain(Digest),
+    /// The acting system gave an id to something.
+    Given(Box<Given>),
     /// The change record that one export calls by `number` is the one that others call by `id`: both as
     /// keys.
     Same {

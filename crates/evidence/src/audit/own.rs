@@ -7,8 +7,8 @@
 use super::collect::{FileRead, Part};
 use super::judge::label;
 use super::model::{
-    Action, Actor, Change, ChangeKind, Decision, Exclusion, FileNumber, Format, Nature, Outcome,
-    Place, Plan, Reference, Row,
+    Action, Actor, Change, ChangeKind, Decision, Exclusion, FileNumber, Format, Naming, Nature,
+    Outcome, Place, Plan, Reference, Row,
 };
 use super::moment::Moment;
 use super::reader::lenient::key;
@@ -72,6 +72,8 @@ struct Run {
     owner: Option<PersonId>,
     ground: Ground,
     signers: Vec<Signer>,
+    /// The policy version under which it ran.
+    policy: Digest,
     issued: Timestamp,
     expires: Timestamp,
     place: Place,
@@ -151,6 +153,10 @@ struct Planned {
     items: Vec<String>,
     test: Plan,
     rollback: Plan,
+    /// The checks that will run, by name.
+    checks: String,
+    /// Where what undoes it is from.
+    way_back: String,
 }
 
 /// Reads a log, and puts what it comes to into `part`.
@@ -280,6 +286,7 @@ impl Runs {
                     owner: change.map(|change| change.owner.clone()),
                     ground: basis.decision,
                     signers: basis.approvers.clone(),
+                    policy: basis.policy,
                     issued: Timestamp::from_unix_seconds(warrant.iat),
                     expires: Timestamp::from_unix_seconds(warrant.exp),
                     place,
@@ -325,6 +332,11 @@ impl Planned {
         });
         Self {
             items: items.collect(),
+            checks: {
+                let names: Vec<_> = plan.checks.iter().map(ToString::to_string).collect();
+                names.join(", ")
+            },
+            way_back: plan.rollback().as_str().to_owned(),
             test: if plan.checks.is_empty() {
                 Plan::Missing
             } else {
@@ -418,10 +430,20 @@ impl Run {
             requesters: std::iter::once(agent.clone()).chain(owner).collect(),
             withdrawn: false,
             pending: false,
+            unclear: Vec::new(),
             also: Vec::new(),
             head: None,
             test: plan.map_or(Plan::Missing, |plan| plan.test),
             rollback: plan.map_or(Plan::Missing, |plan| plan.rollback),
+            named: Naming {
+                policy_version: Some(self.policy.to_string()),
+                test: plan
+                    .map(|plan| plan.checks.clone())
+                    .filter(|checks| !checks.is_empty()),
+                rollback: plan
+                    .filter(|plan| plan.rollback == Plan::Given)
+                    .map(|plan| plan.way_back.clone()),
+            },
         })));
         for signer in &self.signers {
             rows.push(Row::Decision(Box::new(Decision {

@@ -168,6 +168,15 @@ pub struct ChangeFound {
     pub test: Plan,
     /// How it is undone.
     pub rollback: Plan,
+    /// The version of the policy, or of the template, that a standing authorization rests on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_version: Option<String>,
+    /// What the record calls its test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_ref: Option<String>,
+    /// What the record calls its way back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollback_ref: Option<String>,
     /// Where it stands.
     pub places: Vec<Place>,
 }
@@ -391,6 +400,9 @@ fn change_found(change: &Change, people: &People) -> ChangeFound {
             .collect(),
         test: change.test,
         rollback: change.rollback,
+        policy_version: change.named.policy_version.clone(),
+        test_ref: change.named.test.clone(),
+        rollback_ref: change.named.rollback.clone(),
         places: change.places.clone(),
     }
 }

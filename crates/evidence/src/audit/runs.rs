@@ -3,6 +3,7 @@
 //! was for. Brought together with the actions once everything was read, in whatever order it was.
 
 use super::collect::FileRead;
+use super::controllers::Controllers;
 use super::model::{Action, Actor, FileNumber, Format, Nature, Reference};
 use countersign_domain::Digest;
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,6 +117,33 @@ impl Runs {
     /// This action was done, even if its run was a dry one.
     pub(crate) fn certain(&mut self, action: Digest) {
         self.certain.insert(action);
+    }
+
+    /// With the controllers that gave the ids of runs. Where several are mixed, nothing says whose run was
+    /// a dry one, and none is taken for one.
+    pub(crate) fn of(self, controllers: &Controllers) -> Self {
+        let mut of = Self {
+            certain: self.certain,
+            ..Self::default()
+        };
+        for (by, mut told) in self.told {
+            for action in &mut told.actions {
+                controllers.of_action(action);
+            }
+            controllers.references(&mut told.references);
+            let by = match by {
+                RunKey::Native(id) => {
+                    if controllers.is_mixed(&id) {
+                        told.dry_run = false;
+                        told.known = false;
+                    }
+                    RunKey::Native(controllers.id(&id))
+                }
+                by => by,
+            };
+            of.keep(Run { by, told });
+        }
+        of
     }
 
     /// Takes in what another part of the logs tells.

@@ -271,3 +271,100 @@ fn the_events_of_a_dry_run_of_awx_are_none() {
     let rows = report.files[0].rows[&Format::Awx] + report.files[1].rows[&Format::Awx];
     assert_eq!(rows, 3);
 }
+
+fn reasons(report: &Report) -> Vec<(String, Option<Verdict>, Vec<Reason>)> {
+    let mut all: Vec<_> = report
+        .actions
+        .iter()
+        .map(|one| {
+            let reasons = one.reasons.iter().copied().collect();
+            (one.action.system.clone(), one.verdict, reasons)
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn an_approval_of_another_controller_that_counts_alike_makes_nothing_clean() {
+    let yes = approval(TWELVE, "ada", "ben", "2026-11-05T01:30:00Z");
+    let (events, run) = (events(), job("run", TWELVE));
+    // The same id for a job of the same name, which was made at another time: another controller's.
+    let other = run.replace("2026-11-05T01:59:00Z", "2026-11-05T01:58:00Z");
+    let both = |verdict, reason: &[Reason]| {
+        ["web01", "web02"].map(|host| (host.to_owned(), Some(verdict), reason.to_vec()))
+    };
+    let one = below(&[
+        ("awx/jobs/1.json", &run),
+        ("awx/job_events/42/1.json", &events),
+        ("awx/workflow_approvals/1.json", &yes),
+    ]);
+    assert_eq!(reasons(&one), both(Verdict::Clean, &[]));
+    let apart = below(&[
+        ("a/jobs.json", &run),
+        ("a/approvals.json", &yes),
+        ("b/jobs.json", &other),
+        ("b/events.json", &events),
+    ]);
+    let of_a = ("web01".to_owned(), Some(Verdict::Clean), vec![]);
+    let mut expected = both(Verdict::Ungoverned, &[Reason::NoRecord]).to_vec();
+    expected.insert(0, of_a);
+    assert_eq!(reasons(&apart), expected);
+    let mixed = below(&[
+        ("a.json", &run),
+        ("approvals.json", &yes),
+        ("b.json", &other),
+        ("events.json", &events),
+    ]);
+    assert_eq!(
+        reasons(&mixed),
+        both(Verdict::Partial, &[Reason::ControllerUnclear])
+    );
+    // Nothing but folders speaks for two: then an approval of the one may be of the other.
+    let thirteen = approval(
+        r#"{"id":13,"name":"Other"}"#,
+        "ada",
+        "ben",
+        "2026-11-05T01:30:00Z",
+    )
+    .replace("\"id\":43", "\"id\":44");
+    let folders = below(&[
+        ("a/approvals.json", &yes),
+        ("b/approvals.json", &thirteen),
+        ("b/jobs.json", &run),
+        ("b/events.json", &events),
+    ]);
+    assert_eq!(
+        reasons(&folders),
+        both(Verdict::Partial, &[Reason::ControllerUnclear])
+    );
+    let beside = below(&[
+        ("a/approvals.json", &thirteen),
+        ("b/approvals.json", &yes),
+        ("b/jobs.json", &run),
+        ("b/events.json", &events),
+    ]);
+    assert_eq!(reasons(&beside), both(Verdict::Clean, &[]));
+}
+
+#[test]
+fn a_dry_run_of_another_controller_hides_no_run() {
+    let (events, dry) = (events(), job("check", TWELVE));
+    let real = job("run", TWELVE).replace("2026-11-05T01:59:00Z", "2026-11-05T01:58:00Z");
+    for files in [
+        [
+            ("a/jobs.json", &dry),
+            ("b/jobs.json", &real),
+            ("b/events.json", &events),
+        ],
+        [
+            ("dry.json", &dry),
+            ("real.json", &real),
+            ("events.json", &events),
+        ],
+    ] {
+        let report = below(&files.map(|(path, text)| (path, text.as_str())));
+        assert_eq!(report.counts.ungoverned, 2, "{files:?}");
+        assert_eq!(dry_runs(&report), 1);
+    }
+}

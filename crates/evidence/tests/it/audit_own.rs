@@ -72,6 +72,12 @@ fn what_ran_under_warrants_is_clean_by_the_people_who_signed() {
         .map(|one| one.approver.clone())
         .collect();
     assert!(by.iter().flatten().all(|name| name.contains(' ')), "{by:?}");
+    for found in &report.actions {
+        let change = found.change.as_ref().unwrap();
+        assert_eq!(change.policy_version, Some(house.policy.0.to_string()));
+        assert_eq!(change.rollback_ref.as_deref(), Some("cached"));
+        assert!(change.test_ref.is_some(), "{change:?}");
+    }
     let items: Vec<_> = report.actions.iter().map(|one| &one.action.items).collect();
     assert!(
         items.iter().all(|items| items[0].contains("3.0.11-2")),

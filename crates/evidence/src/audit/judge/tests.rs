@@ -57,9 +57,11 @@ fn change() -> Change {
         requesters: vec![Actor::new("patch-bot", Nature::Automation)],
         withdrawn: false,
         pending: false,
+        unclear: Vec::new(),
         head: None,
         test: Plan::Given,
         rollback: Plan::Given,
+        named: Naming::default(),
     }
 }
 

@@ -24,8 +24,9 @@ pub(super) struct Columns {
     pub(super) approved_at: String,
     pub(super) started_at: String,
     pub(super) ended_at: String,
-    pub(super) test: &'static str,
-    pub(super) rollback: &'static str,
+    pub(super) test: String,
+    pub(super) rollback: String,
+    pub(super) policy_version: String,
     pub(super) authorization_id: String,
     pub(super) classification: &'static str,
     pub(super) evidence_sha256: String,
@@ -57,8 +58,15 @@ impl Columns {
             approved_at: found.approved_at.as_ref().map(time).unwrap_or_default(),
             started_at: time(&action.started),
             ended_at: action.ended.as_ref().map(time).unwrap_or_default(),
-            test: change.map_or("", |change| plan(change.test)),
-            rollback: change.map_or("", |change| plan(change.rollback)),
+            test: optional(change.map(|change| {
+                let named = change.test_ref.as_deref();
+                named.unwrap_or_else(|| plan(change.test))
+            })),
+            rollback: optional(change.map(|change| {
+                let named = change.rollback_ref.as_deref();
+                named.unwrap_or_else(|| plan(change.rollback))
+            })),
+            policy_version: optional(change.and_then(|change| change.policy_version.as_deref())),
             authorization_id: authorization(found).map(text).unwrap_or_default(),
             classification: by(found.by),
             evidence_sha256: digests(report, found),

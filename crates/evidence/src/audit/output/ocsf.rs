@@ -31,7 +31,10 @@ impl Status {
         let open = |reason: &Reason| {
             matches!(
                 reason,
-                Reason::ClockUnclear | Reason::NoDecisionTime | Reason::WeakLink
+                Reason::ClockUnclear
+                    | Reason::ControllerUnclear
+                    | Reason::NoDecisionTime
+                    | Reason::WeakLink
             )
         };
         match found.verdict {

@@ -6,9 +6,10 @@ use super::ansible::{Event, is_check};
 use super::lenient::{Flag, Marks, Object, Text, clip, key, parse};
 use super::references;
 use super::{About, Context, JsonReader, Record, Taken};
+use crate::audit::controllers::{Given, marked};
 use crate::audit::model::{
-    Action, Actor, Change, ChangeKind, Decision, Exclusion, Format, Nature, Outcome, Plan,
-    Reference, Row,
+    Action, Actor, Change, ChangeKind, Decision, Exclusion, FileNumber, Format, Naming, Nature,
+    Outcome, Plan, Reference, Row,
 };
 use crate::audit::moment::Moment;
 use crate::audit::runs::{Run, RunKey, Told};
@@ -126,7 +127,14 @@ impl JsonReader for Awx {
                     _ => return Taken::NotMine,
                 }
                 let id = of.job.some().or(of.ad_hoc_command.some());
-                let job = id.map(|id| native("job", id, &of.summary_fields.0.job.0.name));
+                let job = id.map(|id| {
+                    native(
+                        "job",
+                        id,
+                        &of.summary_fields.0.job.0.name,
+                        record.place.file,
+                    )
+                });
                 event.take(Format::Awx, job.as_deref(), record, rows)
             }
             [true, _, _] => {
@@ -159,9 +167,13 @@ impl JsonReader for Awx {
     }
 }
 
-/// The id of a run, as the controller gives it. Its name belongs to it: two controllers count alike.
-fn native(what: &str, id: &str, name: &Text) -> String {
-    clip(&format!("awx {what} {} {}", clip(id), name.clip()))
+/// The id of a run, as the controller gives it. Its name belongs to it, and so does the file until the
+/// controllers are known: they count alike.
+fn native(what: &str, id: &str, name: &Text, file: FileNumber) -> String {
+    marked(
+        &clip(&format!("awx {what} {} {}", clip(id), name.clip())),
+        file,
+    )
 }
 
 impl Job {
@@ -190,23 +202,36 @@ impl Job {
         let [created, started, finished] = times;
         if other {
             rows.push(Row::Excluded(Exclusion::Other));
-        } else if self.kind.0 == "workflow_approval" {
-            return self
-                .approval(finished, record, rows)
-                .unwrap_or(Taken::Unreadable("the approval names no workflow job"));
+            return Taken::Read(started.or(created));
+        }
+        let taken = if self.kind.0 == "workflow_approval" {
+            match self.approval(finished, record, rows) {
+                Some(taken) => taken,
+                None => return Taken::Unreadable("the approval names no workflow job"),
+            }
         } else {
             self.job(id, started, finished, record, rows);
-        }
-        Taken::Read(started.or(created))
+            Taken::Read(started.or(created))
+        };
+        rows.push(Row::Given(Box::new(Given {
+            file: record.place.file,
+            id: clip(id),
+            kind: match self.kind.0.as_str() {
+                "workflow_approval" => "approval",
+                _ => "job",
+            },
+            to: clip(&format!("{} {}", self.created.clip(), self.name.clip())),
+        })));
+        taken
     }
 
     /// The workflow's run that it is in.
-    fn workflow(&self) -> Option<(&Named, String)> {
+    fn workflow(&self, file: FileNumber) -> Option<(&Named, String)> {
         let of = &self.summary_fields.0;
         let run = [&of.source_workflow_job.0, &of.workflow_job.0]
             .into_iter()
             .find(|run| run.id.some().is_some())?;
-        Some((run, native("workflow job", &run.id.0, &run.name)))
+        Some((run, native("workflow job", &run.id.0, &run.name, file)))
     }
 
     fn job(
@@ -217,9 +242,9 @@ impl Job {
         record: Record<'_>,
         rows: &mut Vec<Row>,
     ) {
-        let job = native("job", id, &self.name);
+        let job = native("job", id, &self.name, record.place.file);
         let mut references = vec![Reference::Native(job.clone())];
-        if let Some((_, workflow)) = self.workflow() {
+        if let Some((_, workflow)) = self.workflow(record.place.file) {
             references::add(&mut references, Reference::Native(workflow));
         }
         for text in [
@@ -344,7 +369,7 @@ impl Job {
         record: Record<'_>,
         rows: &mut Vec<Row>,
     ) -> Option<Taken> {
-        let (run, workflow) = self.workflow()?;
+        let (run, workflow) = self.workflow(record.place.file)?;
         let change = workflow.to_ascii_lowercase();
         let timed_out = self.timed_out.0 == Some(true);
         let outcome = match self.status.0.as_str() {
@@ -371,9 +396,11 @@ impl Job {
             requesters: requester.into_iter().collect(),
             withdrawn: self.status.0 == "canceled",
             pending: false,
+            unclear: Vec::new(),
             head: None,
             test: Plan::NotKept,
             rollback: Plan::NotKept,
+            named: Naming::default(),
         })));
         match outcome {
             None => rows.push(Row::Excluded(Exclusion::Other)),

@@ -5,7 +5,7 @@ use super::lenient::{Marks, Object, Text, clip, key, parse};
 use super::references;
 use super::{About, Context, JsonReader, Record, Taken};
 use crate::audit::model::{
-    Action, Actor, Change, ChangeKind, Decision, Exclusion, Format, Nature, Outcome, Plan,
+    Action, Actor, Change, ChangeKind, Decision, Exclusion, Format, Naming, Nature, Outcome, Plan,
     Reference, Row,
 };
 use crate::audit::moment::Moment;
@@ -181,10 +181,12 @@ fn take_pull(pull: &Pull, of: &Repository, record: Record<'_>, rows: &mut Vec<Ro
         requesters: actor(&pull.user.0).into_iter().collect(),
         withdrawn: merged.is_none() && pull.state.0 == "closed",
         pending: false,
+        unclear: Vec::new(),
         // What is open may come to another commit yet.
         head: merged.and_then(|_| pull.head.0.sha.some().map(clip)),
         test: Plan::NotKept,
         rollback: Plan::NotKept,
+        named: Naming::default(),
     })));
     let Some(started) = merged else {
         return Taken::Read(Moment::parse(&pull.created_at.0));

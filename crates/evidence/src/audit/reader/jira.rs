@@ -9,7 +9,8 @@ use super::lenient::{Flag, List, Marks, Object, Text, clip, parse};
 use super::references;
 use super::{About, Context, JsonReader, Record, Taken};
 use crate::audit::model::{
-    Actor, Change, ChangeKind, Decision, Exclusion, Format, Nature, Outcome, Place, Reference, Row,
+    Actor, Change, ChangeKind, Decision, Exclusion, Format, Naming, Nature, Outcome, Place,
+    Reference, Row,
 };
 use crate::audit::moment::Moment;
 use fields::{BadTime, Fields, time};
@@ -363,9 +364,15 @@ impl Subject<'_> {
             requesters,
             withdrawn: self.status.iter().flatten().any(|status| given_up(status)),
             pending: false,
+            unclear: Vec::new(),
             head: None,
             test: fields.plan("test"),
             rollback: fields.plan("rollback"),
+            named: Naming {
+                policy_version: None,
+                test: fields.text("test").map(|text| clip(&text)),
+                rollback: fields.text("rollback").map(|text| clip(&text)),
+            },
         })))
     }
 }

@@ -7,8 +7,8 @@ use super::references;
 use super::{About, Context, Record, Taken};
 use crate::audit::mapping::{Field, Kind, Mapping, Mark};
 use crate::audit::model::{
-    Action, Actor, Change, ChangeKind, Decision, Exclusion, Format, Nature, Outcome, Place, Plan,
-    Reference, Row,
+    Action, Actor, Change, ChangeKind, Decision, Exclusion, Format, Naming, Nature, Outcome, Place,
+    Plan, Reference, Row,
 };
 use crate::audit::moment::Moment;
 use serde_json::Value;
@@ -343,9 +343,15 @@ impl Mapped<'_> {
             requesters: self.actor(Field::Requester).into_iter().collect(),
             withdrawn: self.marked(Mark::Withdrawn),
             pending: false,
+            unclear: Vec::new(),
             head: None,
             test: plan(Field::Test),
             rollback: plan(Field::Rollback),
+            named: Naming {
+                policy_version: None,
+                test: self.text(Field::Test).map(|text| clip(&text)),
+                rollback: self.text(Field::Rollback).map(|text| clip(&text)),
+            },
         })));
         Ok(None)
     }

@@ -8,7 +8,7 @@ use super::lenient::{Marks, clip, parse};
 use super::references;
 use super::{About, Context, JsonReader, Record, Taken};
 use crate::audit::model::{
-    Actor, Change, ChangeKind, Decision, Exclusion, Format, Nature, Outcome, Place, Plan,
+    Actor, Change, ChangeKind, Decision, Exclusion, Format, Naming, Nature, Outcome, Place, Plan,
     Reference, Row,
 };
 use crate::audit::moment::Moment;
@@ -138,9 +138,15 @@ fn change(fields: &Fields, place: Place, rows: &mut Vec<Row>) -> Result<Taken, B
         requesters,
         withdrawn: ended || fields.word("approval") == "rejected",
         pending: fields.word("approval") == "requested",
+        unclear: Vec::new(),
         head: None,
         test: plan(fields, "test_plan"),
         rollback: plan(fields, "backout_plan"),
+        named: Naming {
+            policy_version: fields.shown("std_change_producer_version").map(clip),
+            test: fields.shown("test_plan").map(clip),
+            rollback: fields.shown("backout_plan").map(clip),
+        },
     })));
     Ok(Taken::Read(fields.time("sys_created_on")?))
 }

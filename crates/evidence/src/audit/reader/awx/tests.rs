@@ -58,15 +58,15 @@ fn run_of(edits: &[(&str, Value)]) -> Run {
 #[test]
 fn a_job_tells_of_its_run() {
     let run = run_of(&[]);
-    assert_eq!(run.by, RunKey::Native("awx job 42 Patch web".into()));
+    assert_eq!(run.by, RunKey::Native("awx job 42 Patch web\u{1f}0".into()));
     assert!(run.told.known && !run.told.dry_run && !run.told.events);
     let systems: Vec<_> = run.told.actions.iter().map(|one| &one.system).collect();
     assert_eq!(systems, ["web01", "web02"]);
     assert_eq!(
         run.told.references,
         [
-            Reference::Native("awx job 42 Patch web".into()),
-            Reference::Native("awx workflow job 12 Patch weekly".into()),
+            Reference::Native("awx job 42 Patch web\u{1f}0".into()),
+            Reference::Native("awx workflow job 12 Patch weekly\u{1f}0".into()),
             Reference::Number("CHG0031337".into())
         ]
     );
@@ -171,7 +171,7 @@ fn an_approval_is_of_the_run_of_its_workflow() {
     let rows = rows_of(approval(), &[]);
     let (change, decision) = (&changes(&rows)[0], &decisions(&rows)[0]);
     assert_eq!(change.key, decision.change);
-    let workflow = Reference::Native("awx workflow job 12 Patch weekly".into());
+    let workflow = Reference::Native("awx workflow job 12 Patch weekly\u{1f}0".into());
     assert_eq!(change.references, [workflow]);
     assert_eq!(change.requesters[0].name, "ben");
     assert_eq!(
