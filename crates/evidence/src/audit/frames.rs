@@ -6,6 +6,7 @@
 mod scan;
 mod wrapper;
 
+use super::structure::{Line, line};
 use memchr::{memchr, memchr_iter};
 use scan::{Scan, Step};
 use std::io::{ErrorKind, Read};
@@ -16,7 +17,7 @@ pub(crate) const RECORD_BYTES_MAX: usize = 16 << 20;
 /// How far into an object is looked for the list that it wraps, and for the end of a line.
 const LOOK_BYTES_MAX: usize = 64 << 10;
 /// How much is read at once.
-const READ_BYTES: usize = 256 << 10;
+const READ_BYTES: usize = 128 << 10;
 
 /// What was cut out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +63,8 @@ enum State {
 enum Cut {
     /// An object of so many bytes, from the mark.
     Object(usize),
+    /// The same; it fills a line, and the next byte begins another one.
+    Line(usize),
     /// What begins at the mark is broken.
     Broken(&'static str),
     /// Nothing to tell yet.
@@ -91,6 +94,8 @@ pub(crate) struct Frames<R> {
     state: State,
     /// What is around the record that is being read.
     around: State,
+    /// With what the last object began that wraps no list: others that do wrap none either.
+    plain: Vec<u8>,
     /// A line has ended since the last record.
     lines: bool,
     /// Within something that is no JSON, which was told.
@@ -115,6 +120,7 @@ impl<R: Read> Frames<R> {
             record_bytes_max,
             state: State::Between,
             around: State::Between,
+            plain: Vec::new(),
             lines: true,
             garbage: false,
             ready: true,
@@ -139,8 +145,11 @@ impl<R: Read> Frames<R> {
             };
             match cut {
                 Cut::Nothing => {}
-                Cut::Object(length) => {
+                Cut::Object(length) | Cut::Line(length) => {
                     let (offset, line) = self.place();
+                    if let Cut::Line(_) = cut {
+                        (self.line, self.counted) = (line + 1, self.at);
+                    }
                     let bytes = self
                         .buffer
                         .get(self.mark..self.mark + length)
@@ -287,24 +296,32 @@ impl<R: Read> Frames<R> {
         let rest = self.rest();
         let look = rest.get(..LOOK_BYTES_MAX).unwrap_or(rest);
         let whole = look.len() == LOOK_BYTES_MAX || self.ended;
-        match wrapper::head(look) {
-            Head::List(length) => {
-                self.pass(length);
-                self.state = State::List(1);
-                return Cut::Nothing;
+        if self.plain.is_empty() || !look.starts_with(&self.plain) {
+            match wrapper::head(look) {
+                Head::List(length) => {
+                    self.pass(length);
+                    self.state = State::List(1);
+                    return Cut::Nothing;
+                }
+                Head::Open if !whole => return Cut::More,
+                Head::Open => {}
+                Head::Plain(length) => {
+                    let told_by = look.get(..length).unwrap_or_default();
+                    self.plain = told_by.to_owned();
+                }
             }
-            Head::Open if !whole => return Cut::More,
-            Head::Open | Head::Plain => {}
         }
+        let rest = self.rest();
+        let look = rest.get(..LOOK_BYTES_MAX).unwrap_or(rest);
         if self.lines {
-            match memchr(b'\n', look) {
+            match line(look) {
                 None if !whole => return Cut::More,
-                Some(end) if end + 1 == look.len() && !whole => return Cut::More,
-                Some(end) => {
-                    if let Some(length) = single(look, end) {
-                        self.at += end + 1;
+                Some(line) if line.end + 1 == look.len() && !whole => return Cut::More,
+                Some(line) => {
+                    if let Some(length) = single(look, line) {
+                        self.at += line.end + 1;
                         self.garbage = false;
-                        return Cut::Object(length);
+                        return Cut::Line(length);
                     }
                 }
                 None => {}
@@ -468,18 +485,15 @@ const TOO_LONG: &str = "longer than records may be";
 /// Why a record has no end.
 const UNBALANCED: &str = "its brackets and quotes do not balance";
 
-/// How long the object seems to be that fills a line, ending at `end`: the line ends with a brace, the next
+/// How long the object seems to be that fills a line: the line ends with a brace, the next
 /// one begins with one, and no brace is followed by white space or another brace. An object that
 /// went on behind such a line would go on with a comma or a closing bracket. What is broken within
 /// the line is for whoever parses it to find.
-fn single(bytes: &[u8], end: usize) -> Option<usize> {
-    let line = bytes.get(..end)?;
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.last() != Some(&b'}') || bytes.get(end + 1) != Some(&b'{') {
-        return None;
-    }
-    let apart = |at: usize| matches!(line.get(at + 1), Some(b'{' | b' ' | b'\t' | b'\r'));
-    (!memchr_iter(b'}', line).any(apart)).then_some(line.len())
+fn single(bytes: &[u8], line: Line) -> Option<usize> {
+    let text = bytes.get(..line.end)?;
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    let alone = text.last() == Some(&b'}') && bytes.get(line.end + 1) == Some(&b'{');
+    (alone && line.dense).then_some(text.len())
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ const XZ_MEMORY_KIB: u32 = 80 * 1024;
 const ZSTD_WINDOW_MAX: u64 = 64 * 1024 * 1024;
 /// How far a file is looked into to tell its compression and shape.
 const HEAD: usize = 64 * 1024;
-const BUFFER: usize = 256 * 1024;
+const BUFFER: usize = 128 * 1024;
 
 /// How a file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]

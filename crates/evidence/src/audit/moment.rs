@@ -52,8 +52,8 @@ impl Moment {
     /// From RFC 3339, or from ISO 8601 with an offset as `+1000`. None where it is neither.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        if let Some(millis) = in_utc(text.as_bytes()) {
-            return Some(Self::exact(Timestamp::from_unix_millis(millis)));
+        if let Some(at) = Self::parse_utc(text.as_bytes()) {
+            return Some(at);
         }
         let at = text
             .parse::<jiff::Timestamp>()
@@ -62,6 +62,11 @@ impl Moment {
         Some(Self::exact(Timestamp::from_unix_millis(
             at.as_millisecond(),
         )))
+    }
+
+    /// From RFC 3339 as nearly all logs write it, in UTC with `Z`. None for any other form.
+    pub(crate) fn parse_utc(text: &[u8]) -> Option<Self> {
+        in_utc(text).map(|millis| Self::exact(Timestamp::from_unix_millis(millis)))
     }
 
     /// From milliseconds since 1970. None beyond the year 9999, and before 1970.
@@ -76,9 +81,15 @@ impl Moment {
     /// `zone`. None where it is no such time.
     #[must_use]
     pub fn local(text: &str, zone: &TimeZone) -> Option<Self> {
-        let mut parts = text.splitn(2, ['T', ' ']);
-        let (date, time) = (parts.next()?, parts.next()?.trim_start());
-        let local: DateTime = format!("{date}T{time}").parse().ok()?;
+        let short = text.as_bytes().try_into().ok();
+        let local = match short.and_then(|short| civil(short, b' ')) {
+            Some(local) => local,
+            None => {
+                let (date, time) = text.split_once(['T', ' '])?;
+                let local = format!("{date}T{}", time.trim_start());
+                local.parse::<DateTime>().ok()?
+            }
+        };
         let at = |offset: jiff::tz::Offset| {
             let at = offset.to_timestamp(local).ok()?;
             Some(Timestamp::from_unix_millis(at.as_millisecond()))
@@ -124,7 +135,27 @@ impl Moment {
 /// The milliseconds of `YYYY-MM-DDTHH:MM:SSZ`, with up to nine digits of a fraction, as nearly all logs
 /// write times. None for any other form, which is for a parser of all forms to read.
 fn in_utc(text: &[u8]) -> Option<i64> {
-    let (text, rest) = text.split_first_chunk::<19>()?;
+    let (text, rest) = text.split_first_chunk()?;
+    let fraction = match rest {
+        [b'Z'] => &[],
+        [b'.', fraction @ .., b'Z'] if (1..=9).contains(&fraction.len()) => fraction,
+        _ => return None,
+    };
+    let mut millis = 0;
+    for (at, digit) in fraction.iter().enumerate() {
+        let digit = i64::from(number(&[*digit])?);
+        millis += [100, 10, 1].get(at).copied().unwrap_or(0) * digit;
+    }
+    let local = civil(text, b'T')?;
+    if !(1970..9999).contains(&local.year()) {
+        return None;
+    }
+    let at = Offset::UTC.to_timestamp(local).ok()?;
+    Some(at.as_millisecond() + millis)
+}
+
+/// `YYYY-MM-DD HH:MM:SS`, with this byte between date and time. None where it is no such time.
+fn civil(text: &[u8; 19], between: u8) -> Option<DateTime> {
     let [
         y,
         yy,
@@ -136,7 +167,7 @@ fn in_utc(text: &[u8]) -> Option<i64> {
         b'-',
         d,
         dd,
-        b'T',
+        t,
         h,
         hh,
         b':',
@@ -149,36 +180,28 @@ fn in_utc(text: &[u8]) -> Option<i64> {
     else {
         return None;
     };
-    let number = |digits: &[u8]| {
-        digits.iter().try_fold(0_i16, |number, digit| {
-            let digit = digit.wrapping_sub(b'0');
-            (digit < 10).then(|| number * 10 + i16::from(digit))
-        })
-    };
     let two = |digits: [u8; 2]| i8::try_from(number(&digits)?).ok();
-    let fraction = match rest {
-        [b'Z'] => &[],
-        [b'.', fraction @ .., b'Z'] if (1..=9).contains(&fraction.len()) => fraction,
-        _ => return None,
-    };
-    let mut millis = 0;
-    for (at, digit) in fraction.iter().enumerate() {
-        let digit = number(&[*digit])?;
-        millis += [100, 10, 1].get(at).copied().unwrap_or(0) * digit;
-    }
-    let year = number(&[y, yy, yyy, yyyy])?;
-    if !(1970..9999).contains(&year) {
-        return None;
-    }
-    let date = Date::new(year, two([o, oo])?, two([d, dd])?).ok()?;
+    let date = Date::new(number(&[y, yy, yyy, yyyy])?, two([o, oo])?, two([d, dd])?).ok()?;
     let time = Time::new(two([h, hh])?, two([m, mm])?, two([s, ss])?, 0).ok()?;
-    let at = Offset::UTC.to_timestamp(date.to_datetime(time)).ok()?;
-    Some(at.as_millisecond() + i64::from(millis))
+    (t == between).then(|| date.to_datetime(time))
+}
+
+/// A number of at most four digits.
+fn number(digits: &[u8]) -> Option<i16> {
+    let mut number = 0;
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + i16::from(digit);
+    }
+    Some(number)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Moment, Order, Timestamp, in_utc};
+    use super::{Moment, Order, Timestamp, civil, in_utc};
     use jiff::tz::TimeZone;
     use proptest::prelude::*;
 
@@ -194,6 +217,11 @@ mod tests {
             let text = format!(
                 "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{end}"
             );
+            let local = text.replace('T', " ").chars().take(19).collect::<String>();
+            if let Some(short) = local.as_bytes().try_into().ok().and_then(|short| civil(short, b' ')) {
+                prop_assert_eq!(Some(short), local.replace(' ', "T").parse().ok());
+                prop_assert!(Moment::local(&local, &TimeZone::UTC).is_some() || year > 9998);
+            }
             if let Some(millis) = in_utc(text.as_bytes()) {
                 let at: jiff::Timestamp = text.parse().unwrap();
                 prop_assert_eq!(millis, at.as_millisecond());

@@ -10,6 +10,7 @@ use super::model::{FileNumber, Format, Place, Row};
 use super::reader::lines::LineReader;
 use super::reader::{Context, JsonReader, Record, Taken, dnf, mapped, servicenow};
 use super::tables::{Table, columns, is_table};
+use memchr::memchr;
 use std::io::{self, BufRead};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use std::time::Duration;
 /// The longest line that is looked at, in bytes.
 const LINE_BYTES_MAX: usize = 1024 * 1024;
 /// How many bytes of records are cut out at once; one record may be longer.
-const BATCH_BYTES: usize = 1024 * 1024;
+const BATCH_BYTES: usize = 128 * 1024;
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -577,7 +578,7 @@ fn bounded_line(content: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<u64
         if buffer.is_empty() {
             return Ok(length);
         }
-        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let end = memchr(b'\n', buffer);
         let taken = end.map_or(buffer.len(), |end| end + 1);
         if line.len() + taken <= LINE_BYTES_MAX {
             line.extend_from_slice(buffer.get(..taken).unwrap_or_default());

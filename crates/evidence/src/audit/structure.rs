@@ -81,6 +81,64 @@ impl Block {
     }
 }
 
+/// A line with which something begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// Where it ends.
+    pub(crate) end: usize,
+    /// Nowhere in it a closing brace stands before white space or an opening brace, but for the white
+    /// space that ends it: where it is one object, it is one as it stands.
+    pub(crate) dense: bool,
+}
+
+/// The line with which `bytes` begin; None where it does not end.
+pub(crate) fn line(bytes: &[u8]) -> Option<Line> {
+    line_by(Level::new(), bytes)
+}
+
+/// The same, with the instructions of one level.
+fn line_by(level: Level, bytes: &[u8]) -> Option<Line> {
+    dispatch!(level, simd => read_line(simd, bytes))
+}
+
+#[inline(always)]
+fn read_line<S: Simd>(simd: S, bytes: &[u8]) -> Option<Line> {
+    let (mut at, mut dense) = (0, true);
+    // Whether the byte before the block is a closing brace, as its lowest bit.
+    let mut before = 0;
+    while at < bytes.len() {
+        let block = load(simd, bytes.get(at..)?)?;
+        let closes = places(simd, block, b'}');
+        let white = block.simd_le(u8x64::splat(simd, b' ')).to_bitmask();
+        let mut behind = (closes << 1 | before) & (places(simd, block, b'{') | white);
+        let ends = places(simd, block, b'\n');
+        if ends != 0 {
+            let end = at + ends.trailing_zeros() as usize;
+            behind &= ends.wrapping_sub(1) & !ends;
+            if end > 0 && bytes.get(end - 1) == Some(&b'\r') {
+                behind &= !((ends & ends.wrapping_neg()) >> 1);
+            }
+            dense &= behind == 0;
+            return Some(Line { end, dense });
+        }
+        dense &= behind == 0;
+        before = closes >> (BLOCK - 1);
+        at += BLOCK;
+    }
+    None
+}
+
+/// The next block; behind the end stand spaces.
+#[inline(always)]
+fn load<S: Simd>(simd: S, rest: &[u8]) -> Option<u8x64<S>> {
+    if let Some(bytes) = rest.get(..BLOCK) {
+        return Some(u8x64::from_slice(simd, bytes));
+    }
+    let mut padded = [b' '; BLOCK];
+    padded.get_mut(..rest.len())?.copy_from_slice(rest);
+    Some(u8x64::from_slice(simd, &padded))
+}
+
 /// Names of members, to look for.
 pub(crate) struct Names<const N: usize> {
     names: [&'static str; N],
@@ -233,15 +291,7 @@ impl<'a, 'n, const N: usize> Members<'a, 'n, N> {
             count: 0,
         };
         while at < self.object.len() {
-            let rest = self.object.get(at..)?;
-            let bytes = match rest.get(..BLOCK) {
-                Some(bytes) => u8x64::from_slice(simd, bytes),
-                None => {
-                    let mut padded = [b' '; BLOCK];
-                    padded.get_mut(..rest.len())?.copy_from_slice(rest);
-                    u8x64::from_slice(simd, &padded)
-                }
-            };
+            let bytes = load(simd, self.object.get(at..)?)?;
             all |= bytes;
             let block = Block::of(simd, bytes, within);
             if block.escapes {
@@ -373,7 +423,7 @@ fn scalar<S: Simd>(simd: S, bytes: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BLOCK, Block, Level, Names, members, members_by, places, u8x64};
+    use super::{BLOCK, Block, Level, Names, line, line_by, members, members_by, places, u8x64};
     use fearless_simd::dispatch;
     use fearless_simd::prelude::*;
     use proptest::prelude::{Just, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
@@ -461,6 +511,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_line_is_dense_where_no_brace_closes_before_white_space_or_another() {
+        let long = format!("{{\"a\":{{}},\"b\":\"{}\"}}", "x".repeat(200));
+        for text in ["{}", "{\"a\":{}}", "{}x}", "", &long] {
+            for end in ["\n", "\r\n"] {
+                let line = line(format!("{text}{end}{{}} {{}}").as_bytes()).unwrap();
+                assert_eq!(
+                    (line.end, line.dense),
+                    (text.len() + end.len() - 1, true),
+                    "{text}"
+                );
+            }
+        }
+        for text in ["{}{", "{} ", "{}\t}", "{}\r}"] {
+            assert!(
+                !line(format!("{text}\n{{").as_bytes()).unwrap().dense,
+                "{text}"
+            );
+        }
+        assert_eq!(line(long.as_bytes()), None);
+    }
+
     /// What stands where, byte by byte.
     fn singly(block: &[u8; BLOCK], within: bool) -> (usize, [u64; 3], bool) {
         let (mut inside, mut escaped) = (within, false);
@@ -497,6 +569,10 @@ mod tests {
             within in any::<bool>(),
         ) {
             let bytes: [u8; BLOCK] = bytes.try_into().unwrap();
+            let lines = [line_by(Level::new(), &bytes[1..]), line_by(Level::baseline(), &bytes[1..])];
+            let end = bytes[1..].iter().position(|byte| *byte == b'\n');
+            prop_assert_eq!(lines.map(|line| line.map(|line| line.end)), [end; 2]);
+            prop_assert_eq!(lines[0], lines[1]);
             for level in [Level::new(), Level::baseline()] {
                 let (block, colons) = dispatch!(level, simd => {
                     let bytes = u8x64::from_slice(simd, &bytes);

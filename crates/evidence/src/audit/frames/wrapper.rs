@@ -9,8 +9,8 @@ use super::scan::{Text, text};
 pub(super) enum Head {
     /// It wraps a list, whose bracket is that many bytes in (with it).
     List(usize),
-    /// It wraps none.
-    Plain,
+    /// It wraps none; its first bytes tell that, as many as these where they are known.
+    Plain(usize),
     /// It cannot be told yet.
     Open,
 }
@@ -52,20 +52,20 @@ fn read(bytes: &[u8]) -> Option<Head> {
     let mut at = space(bytes, 1)?;
     loop {
         if bytes.get(at) != Some(&b'"') {
-            return Some(Head::Plain);
+            return Some(Head::Plain(0));
         }
         let key = match text(bytes.get(at + 1..)?) {
             Text::Ends(length) => bytes.get(at + 1..at + length)?,
-            Text::Line(_) => return Some(Head::Plain),
+            Text::Line(_) => return Some(Head::Plain(0)),
             Text::Open(_) => return None,
         };
         let list = LISTS.contains(&key);
         if !list && !BESIDE.contains(&key) {
-            return Some(Head::Plain);
+            return Some(Head::Plain(at + key.len() + 2));
         }
         at = space(bytes, at + key.len() + 2)?;
         if bytes.get(at) != Some(&b':') {
-            return Some(Head::Plain);
+            return Some(Head::Plain(0));
         }
         at = space(bytes, at + 1)?;
         if list && bytes.get(at) == Some(&b'[') {
@@ -73,12 +73,12 @@ fn read(bytes: &[u8]) -> Option<Head> {
             return Some(if matches!(first, b'{' | b']') {
                 Head::List(at + 1)
             } else {
-                Head::Plain
+                Head::Plain(0)
             });
         }
         at = space(bytes, value(bytes, at)?)?;
         if bytes.get(at) != Some(&b',') {
-            return Some(Head::Plain);
+            return Some(Head::Plain(0));
         }
         at = space(bytes, at + 1)?;
     }

@@ -1,7 +1,7 @@
 //! Reads Kubernetes audit events (`audit.k8s.io/v1`): completed requests that create, change or
 //! delete workloads are actions. What controllers do after them is not counted a second time.
 
-use super::lenient::{List, Marks, Object, Text, Word, clip, key, parse};
+use super::lenient::{List, Marks, Object, Text, Word, bytes, clip, key, parse};
 use super::references;
 use super::{About, Context, JsonReader, Record, Taken};
 use crate::audit::model::{Action, Actor, Exclusion, Format, Nature, Reference, Row};
@@ -218,9 +218,9 @@ fn passed_over(event: &[u8]) -> Option<(Exclusion, Moment)> {
     ]);
     static OF_OBJECT: Names<3> = Names::of(["resource", "name", "subresource"]);
     let [kind, version, stage, verb, object, received] = members(event, &NAMES)?;
-    let ours = Word::of(kind)?.0 == "Event" && Word::of(version)?.0.starts_with("audit.k8s.io/");
-    let time = Moment::parse(&Word::of(received)?.0)?;
-    let exclusion = match by_request(&Word::of(stage)?, &Word::of(verb)?) {
+    let ours = kind == b"\"Event\"" && bytes(version)?.starts_with(b"audit.k8s.io/");
+    let time = Moment::parse_utc(bytes(received)?)?;
+    let exclusion = match by_request(bytes(stage)?, bytes(verb)?) {
         Some(exclusion) => exclusion,
         None => {
             let [resource, name, subresource] = match object {
@@ -239,15 +239,15 @@ fn passed_over(event: &[u8]) -> Option<(Exclusion, Moment)> {
 }
 
 /// Why an event is no action, as far as stage and verb tell.
-fn by_request(stage: &Word<'_>, verb: &Word<'_>) -> Option<Exclusion> {
-    match stage.0.as_ref() {
-        "ResponseComplete" => {}
-        "Panic" => return Some(Exclusion::Failed),
+fn by_request(stage: &[u8], verb: &[u8]) -> Option<Exclusion> {
+    match stage {
+        b"ResponseComplete" => {}
+        b"Panic" => return Some(Exclusion::Failed),
         _ => return Some(Exclusion::Repeated),
     }
-    match verb.0.as_ref() {
-        "get" | "list" | "watch" | "head" => Some(Exclusion::ReadOnly),
-        "create" | "update" | "patch" | "delete" | "deletecollection" => None,
+    match verb {
+        b"get" | b"list" | b"watch" | b"head" => Some(Exclusion::ReadOnly),
+        b"create" | b"update" | b"patch" | b"delete" | b"deletecollection" => None,
         _ => Some(Exclusion::Other),
     }
 }
@@ -264,7 +264,8 @@ fn by_object(object: &ObjectRef<'_>) -> Option<Exclusion> {
 /// Why an event is no action.
 fn excluded(event: &Event<'_>) -> Option<Exclusion> {
     let object = &event.object_ref.0;
-    let exclusion = by_request(&event.stage, &event.verb).or_else(|| by_object(object));
+    let exclusion =
+        by_request(event.stage.0.as_bytes(), event.verb.0.as_bytes()).or_else(|| by_object(object));
     if exclusion.is_some() {
         return exclusion;
     }

@@ -94,10 +94,9 @@ impl<'a> Word<'a> {
             b"" | b"null" => Some(Self::default()),
             b"true" => Some(Self(Cow::Borrowed("true"))),
             b"false" => Some(Self(Cow::Borrowed("false"))),
-            [b'"', text @ .., b'"'] if !text.iter().any(u8::is_ascii_control) => {
-                Some(Self(Cow::Borrowed(std::str::from_utf8(text).ok()?)))
-            }
-            _ => None,
+            _ => Some(Self(Cow::Borrowed(
+                std::str::from_utf8(bytes(value)?).ok()?,
+            ))),
         }
     }
 
@@ -118,6 +117,22 @@ impl Text {
     /// The text, bounded; empty where there is none.
     pub(super) fn clip(&self) -> String {
         clip(&self.0)
+    }
+}
+
+/// The bytes of a text that `members` gives; empty where there is none. None where a parser must say what
+/// it comes to.
+pub(super) fn bytes(value: &[u8]) -> Option<&[u8]> {
+    match value {
+        b"" | b"null" => Some(b""),
+        [b'"', text @ .., b'"'] => {
+            let mut control = false;
+            for byte in text {
+                control |= byte.is_ascii_control();
+            }
+            (!control).then_some(text)
+        }
+        _ => None,
     }
 }
 

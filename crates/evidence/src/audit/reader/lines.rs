@@ -63,7 +63,8 @@ impl LineReader {
             self.end(context, rows);
             return (None, Taken::Read(None));
         }
-        if let Some((key, value)) = line.split_once(": ").or_else(|| line.split_once(':'))
+        if !line.starts_with(|first: char| first.is_ascii_digit())
+            && let Some((key, value)) = line.split_once(": ").or_else(|| line.split_once(':'))
             && is_key(key)
         {
             return self.of_history(key, value.trim(), place, context, rows);
