@@ -21,10 +21,6 @@ CREATE TABLE authorizations_entries (
     bytes BLOB NOT NULL CHECK (length(bytes) <= 65535)
 ) STRICT;
 
--- Eight bytes find the row; the whole hash is compared there.
-CREATE INDEX recommendations_leaf ON recommendations_entries (substr(leaf, 1, 8));
-CREATE INDEX authorizations_leaf ON authorizations_entries (substr(leaf, 1, 8));
-
 -- Append-only: a mistake in this code cannot change what was logged.
 CREATE TRIGGER recommendations_are_never_changed BEFORE UPDATE ON recommendations_entries
 BEGIN SELECT raise(ABORT, 'log entries are never changed'); END;

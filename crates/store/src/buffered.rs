@@ -8,15 +8,24 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use crate::cache::{DocumentCache, Known};
 use crate::contract::{Document, DocumentQuery, StoreError};
 use crate::tables::documents;
 
 /// One document as the job has it: none where it is not there, or was removed.
 struct Slot {
-    document: Option<Document>,
+    known: Known,
     written: bool,
-    /// What the document was read as.
-    value: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Slot {
+    fn new(document: Option<Document>, written: bool) -> Self {
+        let known = Known {
+            document,
+            value: None,
+        };
+        Self { known, written }
+    }
 }
 
 /// Documents of one job, by kind and key.
@@ -24,26 +33,45 @@ struct Slot {
 pub(crate) struct Buffered(RefCell<BTreeMap<&'static str, BTreeMap<String, Slot>>>);
 
 impl Buffered {
-    /// One document, as this job left it.
+    /// One document, as this job left it, or as earlier ones did.
     pub(crate) fn get(
         &self,
         conn: &Connection,
+        cache: Option<&DocumentCache>,
         kind: &'static str,
         key: &str,
     ) -> Result<Option<Document>, StoreError> {
+        if let Some(document) = self.of_slot(cache, kind, key, |known| known.document.clone()) {
+            return Ok(document);
+        }
+        let document = documents::get(conn, kind, key)?;
+        let slot = Slot::new(document.clone(), false);
+        let mut kinds = self.0.borrow_mut();
+        kinds.entry(kind).or_default().insert(key.to_owned(), slot);
+        Ok(document)
+    }
+
+    /// Something of a document that this job has, or that is known from earlier ones.
+    fn of_slot<T>(
+        &self,
+        cache: Option<&DocumentCache>,
+        kind: &'static str,
+        key: &str,
+        read: impl FnOnce(&Known) -> T,
+    ) -> Option<T> {
         let mut kinds = self.0.borrow_mut();
         let of_kind = kinds.entry(kind).or_default();
         if let Some(slot) = of_kind.get(key) {
-            return Ok(slot.document.clone());
+            return Some(read(&slot.known));
         }
-        let document = documents::get(conn, kind, key)?;
+        let known = cache?.get(kind, key)?.clone();
+        let found = read(&known);
         let slot = Slot {
-            document: document.clone(),
+            known,
             written: false,
-            value: None,
         };
         of_kind.insert(key.to_owned(), slot);
-        Ok(document)
+        Some(found)
     }
 
     /// Replaces a document, or removes it.
@@ -51,26 +79,22 @@ impl Buffered {
         let of_kind = self.0.get_mut().entry(kind).or_default();
         if let Some(slot) = of_kind.get_mut(key) {
             // What says the same as before need not be written.
-            slot.written |= slot.document != document;
-            slot.document = document;
-            slot.value = None;
+            slot.written |= slot.known.document != document;
+            slot.known.document = document;
+            slot.known.value = None;
         } else {
-            let slot = Slot {
-                document,
-                written: true,
-                value: None,
-            };
-            of_kind.insert(key.to_owned(), slot);
+            of_kind.insert(key.to_owned(), Slot::new(document, true));
         }
     }
 
     /// What a document was read as, unless it was written since.
     pub(crate) fn recall(
         &self,
+        cache: Option<&DocumentCache>,
         kind: &'static str,
         key: &str,
     ) -> Option<Arc<dyn Any + Send + Sync>> {
-        self.0.borrow().get(kind)?.get(key)?.value.clone()
+        self.of_slot(cache, kind, key, |known| known.value.clone())?
     }
 
     /// Keeps what a document that this job has was read as.
@@ -82,7 +106,7 @@ impl Buffered {
     ) {
         let mut kinds = self.0.borrow_mut();
         if let Some(slot) = kinds.get_mut(kind).and_then(|kind| kind.get_mut(key)) {
-            slot.value = Some(value);
+            slot.known.value = Some(value);
         }
     }
 
@@ -99,7 +123,7 @@ impl Buffered {
             .into_iter()
             .flatten()
             .filter(|(_, slot)| slot.written)
-            .map(|(key, slot)| (key.as_str(), slot.document.as_ref()))
+            .map(|(key, slot)| (key.as_str(), slot.known.document.as_ref()))
             .collect();
         if written.is_empty() {
             return documents::query(conn, kind, query);
@@ -120,15 +144,24 @@ impl Buffered {
     }
 
     /// Writes all that the job left different from what it found.
-    pub(crate) fn write(self, conn: &Connection) -> Result<(), StoreError> {
-        for (kind, of_kind) in self.0.into_inner() {
-            for (key, slot) in of_kind.into_iter().filter(|(_, slot)| slot.written) {
-                match &slot.document {
+    pub(crate) fn write(&self, conn: &Connection) -> Result<(), StoreError> {
+        for (kind, of_kind) in self.0.borrow().iter() {
+            for (key, slot) in of_kind.iter().filter(|(_, slot)| slot.written) {
+                match &slot.known.document {
                     Some(document) => documents::put(conn, document)?,
-                    None => documents::remove(conn, kind, &key)?,
+                    None => documents::remove(conn, kind, key)?,
                 }
             }
         }
         Ok(())
+    }
+
+    /// The job was kept: what it read and wrote is what the database says.
+    pub(crate) fn into_cache(self, cache: &mut DocumentCache) {
+        for (kind, of_kind) in self.0.into_inner() {
+            for (key, slot) in of_kind {
+                cache.put(kind, key, slot.known);
+            }
+        }
     }
 }

@@ -224,8 +224,6 @@ pub trait Read {
     fn entry(&self, log: Log, index: u64) -> Result<Option<Vec<u8>>, StoreError>;
     /// Up to `count` entries from `start` on, in order.
     fn entries(&self, log: Log, start: u64, count: usize) -> Result<Vec<Vec<u8>>, StoreError>;
-    /// The index of the first entry with exactly these bytes' RFC 6962 leaf hash.
-    fn find_leaf(&self, log: Log, leaf: &Digest) -> Result<Option<u64>, StoreError>;
     /// The bytes behind a digest.
     fn blob(&self, digest: &Digest) -> Result<Option<Blob>, StoreError>;
     /// One document.

@@ -15,9 +15,6 @@ const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// Prepared statements kept for each connection; there are about 60 different ones.
 const STATEMENTS_KEPT: usize = 96;
 
-/// Pages that the write-ahead log gathers before they are copied into the database (16 MiB).
-const WAL_PAGES_MAX: i64 = 4_000;
-
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::{Error as E, ErrorCode};
@@ -40,14 +37,21 @@ impl From<rusqlite::Error> for StoreError {
 
 /// The one connection that writes. Whatever it commits is on the disk when the commit returns.
 pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
-    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, 32 * 1024)?;
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, 96 * 1024)?;
     conn.pragma_update(None, "journal_mode", "wal")?;
     conn.pragma_update(None, "synchronous", "full")?;
     conn.pragma_update(None, "foreign_keys", true)?;
     // What a savepoint needs to undo a job stays out of temporary files.
     conn.pragma_update(None, "temp_store", "memory")?;
-    conn.pragma_update(None, "wal_autocheckpoint", WAL_PAGES_MAX)?;
     conn.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    Ok(conn)
+}
+
+/// A connection that only copies the write-ahead log into the database.
+pub(crate) fn open_copier(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, 1024)?;
+    // What is copied is on the disk before the log begins anew.
+    conn.pragma_update(None, "synchronous", "full")?;
     Ok(conn)
 }
 

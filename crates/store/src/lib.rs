@@ -14,6 +14,7 @@
 )]
 
 mod buffered;
+mod cache;
 mod compare;
 mod contract;
 mod copy;
@@ -43,6 +44,7 @@ mod shared;
 mod store;
 mod tables;
 mod view;
+mod wal;
 mod write;
 mod writer;
 

@@ -139,7 +139,7 @@ fn fold_all<E: From<StoreError>>(
         for entry in chunk {
             let mut job = write::Job::folding(copy);
             let folded = fold(&mut job, index, &entry);
-            let failed = job.finish(folded.is_ok()).1.map(E::from);
+            let failed = job.finish(folded.is_ok()).failed.map(E::from);
             match (folded, failed) {
                 (Err(source), _) | (Ok(()), Some(source)) => {
                     return Err(RebuildError::Fold { index, source });

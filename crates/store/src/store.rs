@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 
+use crate::cache::DocumentCache;
 use crate::contract::{Log, Read, StoreError, Write};
 use crate::cosign::Cosigner;
 use crate::error::OpenError;
@@ -18,6 +19,7 @@ use crate::per_log::PerLog;
 use crate::proof_stage::ProofStage;
 use crate::shared::Shared;
 use crate::view::View;
+use crate::wal::WalCopier;
 use crate::writer::{Message, Writer};
 use countersign_ledger::LogSigner;
 
@@ -74,7 +76,7 @@ impl Store {
             authorizations: signers.authorizations.verifier_key().clone(),
         };
         let Opened {
-            conn,
+            mut conn,
             trees,
             published,
             cosigned,
@@ -106,9 +108,12 @@ impl Store {
                 Some(stage)
             }
         };
+        let wal = WalCopier::start(path, &mut conn).map_err(thread_failed)?;
         let writer = Writer {
             conn,
+            wal,
             trees,
+            cache: DocumentCache::default(),
             signers,
             shared: Arc::clone(&shared),
             batch_max: options.batch_max.max(1),

@@ -28,10 +28,6 @@ impl Read for View<'_> {
         entries::range(self.conn, log, start, count)
     }
 
-    fn find_leaf(&self, log: Log, leaf: &Digest) -> Result<Option<u64>, StoreError> {
-        entries::find(self.conn, log, leaf.as_bytes())
-    }
-
     fn blob(&self, digest: &Digest) -> Result<Option<Blob>, StoreError> {
         blobs::get(self.conn, digest)
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use crate::buffered::Buffered;
+use crate::cache::DocumentCache;
 use crate::contract::{
     Appended, Blob, Document, DocumentQuery, Head, Healthy, IntelRow, Log, Read, Reservation,
     ReservationQuery, StoreError, TransitionOutcome, Write,
@@ -27,17 +28,34 @@ pub(crate) struct Job<'a> {
     trees: Option<&'a mut PerLog<Tree>>,
     undo: Undo,
     documents: Buffered,
+    /// None while projections are rebuilt.
+    cache: Option<&'a DocumentCache>,
     failed: Option<StoreError>,
+}
+
+/// How a job ended.
+pub(crate) struct Finished {
+    /// How to undo its appends.
+    pub(crate) undo: Undo,
+    /// What it read and wrote.
+    pub(crate) documents: Buffered,
+    /// For which it must be undone whatever it says.
+    pub(crate) failed: Option<StoreError>,
 }
 
 impl<'a> Job<'a> {
     /// A job that may append.
-    pub(crate) fn new(conn: &'a Connection, trees: &'a mut PerLog<Tree>) -> Self {
+    pub(crate) fn new(
+        conn: &'a Connection,
+        trees: &'a mut PerLog<Tree>,
+        cache: &'a DocumentCache,
+    ) -> Self {
         Self {
             view: View { conn },
             trees: Some(trees),
             undo: Undo::default(),
             documents: Buffered::default(),
+            cache: Some(cache),
             failed: None,
         }
     }
@@ -49,19 +67,23 @@ impl<'a> Job<'a> {
             trees: None,
             undo: Undo::default(),
             documents: Buffered::default(),
+            cache: None,
             failed: None,
         }
     }
 
-    /// Ends it: its documents are written where it shall be kept. How to undo its appends, and the
-    /// failure for which it must be undone whatever it says.
-    pub(crate) fn finish(mut self, keep: bool) -> (Undo, Option<StoreError>) {
+    /// Ends it: its documents are written where it shall be kept.
+    pub(crate) fn finish(mut self, keep: bool) -> Finished {
+        let documents = std::mem::take(&mut self.documents);
         if keep {
-            let documents = std::mem::take(&mut self.documents);
             // A failure is remembered, an earlier one stands.
             let _ = self.keep(|conn| documents.write(conn));
         }
-        (self.undo, self.failed)
+        Finished {
+            undo: self.undo,
+            documents,
+            failed: self.failed,
+        }
     }
 
     fn unless_failed(&self) -> Result<(), StoreError> {
@@ -201,20 +223,16 @@ impl Read for Job<'_> {
         self.view.entries(log, start, count)
     }
 
-    fn find_leaf(&self, log: Log, leaf: &Digest) -> Result<Option<u64>, StoreError> {
-        self.view.find_leaf(log, leaf)
-    }
-
     fn blob(&self, digest: &Digest) -> Result<Option<Blob>, StoreError> {
         self.view.blob(digest)
     }
 
     fn document(&self, kind: &'static str, key: &str) -> Result<Option<Document>, StoreError> {
-        self.documents.get(self.view.conn, kind, key)
+        self.documents.get(self.view.conn, self.cache, kind, key)
     }
 
     fn recall(&self, kind: &'static str, key: &str) -> Option<Arc<dyn Any + Send + Sync>> {
-        self.documents.recall(kind, key)
+        self.documents.recall(self.cache, kind, key)
     }
 
     fn remember(&self, kind: &'static str, key: &str, value: Arc<dyn Any + Send + Sync>) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::cache::DocumentCache;
 use crate::contract::{Head, Log, StoreError};
 use crate::engine::Transaction;
 use crate::faults::{CommitPoint, Faults};
@@ -19,7 +20,8 @@ use crate::shared::{Published, Shared};
 use crate::store::Signers;
 use crate::tables::checkpoints::{self, Note};
 use crate::tables::{digest, logs};
-use crate::write;
+use crate::wal::WalCopier;
+use crate::write::{self, Finished};
 use countersign_ledger::{Checkpoint, Tree};
 
 /// With nothing to do for so long, notes are stored by themselves.
@@ -40,7 +42,10 @@ pub(crate) enum Message {
 /// All that the thread owns.
 pub(crate) struct Writer {
     pub(crate) conn: Connection,
+    /// After the connection, so that it is dropped after it.
+    pub(crate) wal: WalCopier,
     pub(crate) trees: PerLog<Tree>,
+    pub(crate) cache: DocumentCache,
     pub(crate) signers: Signers,
     pub(crate) shared: Arc<Shared>,
     pub(crate) batch_max: usize,
@@ -98,6 +103,7 @@ impl Writer {
                         self.shared.stop(why);
                     }
                     self.shared.stop("it was closed".to_owned());
+                    self.wal.stop(&mut self.conn);
                     // So that the database is whole in one file; where readers are in the way, the
                     // next start does it.
                     let _ = self
@@ -179,6 +185,7 @@ impl Writer {
         group: &mut [Box<dyn AnyJob>],
         before: &PerLog<u64>,
     ) -> Result<(), Fatal> {
+        self.cache.check(&self.conn)?;
         for job in group {
             self.try_job(job.as_mut())?;
         }
@@ -209,9 +216,13 @@ impl Writer {
     /// One job in its own savepoint: its failure is its own affair.
     fn try_job(&mut self, job: &mut dyn AnyJob) -> Result<(), Fatal> {
         self.conn.prepare_cached("SAVEPOINT job")?.execute([])?;
-        let mut transaction = write::Job::new(&self.conn, &mut self.trees);
+        let mut transaction = write::Job::new(&self.conn, &mut self.trees, &self.cache);
         let keep = job.run(&mut transaction);
-        let (undo, failed) = transaction.finish(keep);
+        let Finished {
+            undo,
+            documents,
+            failed,
+        } = transaction.finish(keep);
         // The engine gives up a whole transaction when the disk is full or broken.
         if self.conn.is_autocommit() {
             return Err(Fatal(match failed {
@@ -219,7 +230,9 @@ impl Writer {
                 None => "the engine gave up a transaction".to_owned(),
             }));
         }
-        if !keep || failed.is_some() {
+        if keep && failed.is_none() {
+            documents.into_cache(&mut self.cache);
+        } else {
             self.conn.prepare_cached("ROLLBACK TO job")?.execute([])?;
             for (tree, undo) in [
                 (&mut self.trees.recommendations, undo.recommendations),

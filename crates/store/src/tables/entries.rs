@@ -116,22 +116,6 @@ pub(crate) fn end(conn: &Connection, log: Log) -> Result<u64, StoreError> {
     number(conn.query_row(sql, [], |row| row.get(0))?)
 }
 
-/// The first entry with this leaf hash.
-pub(crate) fn find(
-    conn: &Connection,
-    log: Log,
-    leaf: &[u8; 32],
-) -> Result<Option<u64>, StoreError> {
-    let sql = of_log!(
-        log,
-        "SELECT idx FROM ",
-        " WHERE substr(leaf, 1, 8) = substr(?1, 1, 8) AND leaf = ?1 ORDER BY idx LIMIT 1"
-    );
-    let mut statement = conn.prepare_cached(sql)?;
-    let found: Option<i64> = statement.query_row([leaf], |row| row.get(0)).optional()?;
-    found.map(number).transpose()
-}
-
 /// `count` leaf hashes from `start` on, or fewer where there are fewer.
 pub(crate) fn leaves(
     conn: &Connection,

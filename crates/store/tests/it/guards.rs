@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::mpsc::channel;
 
-use countersign_store::{Log, OpenError, Options, PerLog, Store, StoreError};
+use countersign_domain::Digest;
+use countersign_store::{Blob, Log, OpenError, Options, PerLog, Store, StoreError};
 use rusqlite::Connection;
 
 use crate::fixture::{database, document, open, signer, signers};
@@ -352,4 +353,26 @@ fn a_job_may_hold_the_last_reference() {
     drop(store);
     go.send(()).unwrap();
     assert_eq!(pending.wait().unwrap().index, 0);
+}
+
+#[test]
+fn the_write_ahead_log_is_copied_meanwhile_and_begins_anew() {
+    const MIB: u64 = 1024 * 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let length = |name: &str| fs::metadata(folder.path().join(name)).map_or(0, |of| of.len());
+    let mut longest = 0;
+    for number in 0..200_u8 {
+        let bytes = vec![number; MIB as usize];
+        let blob = Blob { salt: None, bytes };
+        let digest = Digest::of(&blob.bytes);
+        let written = store.submit::<_, StoreError>(move |tx| tx.put_blob(&digest, &blob));
+        written.wait().unwrap();
+        longest = longest.max(length("countersign.db-wal"));
+    }
+    assert!(longest < 100 * MIB, "{longest}");
+    assert!(length("countersign.db") > 50 * MIB);
+    drop(store);
+    assert_eq!(length("countersign.db-wal"), 0);
+    assert!(length("countersign.db") > 200 * MIB);
 }

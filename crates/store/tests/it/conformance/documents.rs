@@ -1,6 +1,7 @@
 //! Documents: replacing, selecting, ordering, paging.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use countersign_domain::Timestamp;
 use countersign_store::{Document, DocumentQuery, Read, StoreError};
@@ -301,6 +302,47 @@ pub fn documents_of_a_job_that_fails_are_not_kept<B: Backend>(place: &Path) {
         }
         Ok(())
     });
+}
+
+/// A backend need not remember; what it recalls is of the document as it stands.
+pub fn what_a_document_was_read_as_is_recalled_only_while_it_stands<B: Backend>(place: &Path) {
+    fn read_as(tx: &dyn Read) -> (Option<String>, Option<String>) {
+        let recalled = tx.recall("change", "a");
+        let recalled = recalled.map(|value| value.downcast_ref::<String>().unwrap().clone());
+        let found = tx.document("change", "a").unwrap();
+        (recalled, found.map(|it| it.state))
+    }
+    let store = B::open(place);
+    let put = |state: &'static str, keep: bool| {
+        let written = store.submit(move |tx| {
+            tx.put_document(&document("a", state, None, 1))?;
+            tx.remember("change", "a", Arc::new(state.to_owned()));
+            assert_eq!(read_as(tx).1.as_deref(), Some(state));
+            if keep {
+                Ok(())
+            } else {
+                Err(Refusal::Own("no"))
+            }
+        });
+        assert_eq!(written.wait().is_ok(), keep);
+    };
+    let stands = |state: Option<&str>| {
+        let (recalled, found) = store.write(|tx| Ok(read_as(tx)));
+        assert_eq!(found.as_deref(), state);
+        assert!(
+            recalled.is_none() || recalled.as_deref() == state,
+            "{recalled:?}"
+        );
+    };
+    put("first", true);
+    stands(Some("first"));
+    put("second", false);
+    stands(Some("first"));
+    // Written by who does not say what it reads as.
+    store.write(|tx| Ok(tx.put_document(&document("a", "third", None, 1))?));
+    stands(Some("third"));
+    store.write(|tx| Ok(tx.remove_document("change", "a")?));
+    stands(None);
 }
 
 pub fn a_trail_holds_the_entries_of_one_change_in_order<B: Backend>(place: &Path) {

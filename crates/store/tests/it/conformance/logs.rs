@@ -43,7 +43,7 @@ pub fn an_append_gives_the_head_inside_the_transaction<B: Backend>(place: &Path)
     assert_eq!(store.checkpoint(Log::Recommendations).0, 0);
 }
 
-pub fn entries_are_found_by_index_range_and_leaf<B: Backend>(place: &Path) {
+pub fn entries_are_found_by_index_and_range<B: Backend>(place: &Path) {
     let store = B::open(place);
     store.write(|tx| {
         for entry in [b"a".as_slice(), b"b", b"a", b""] {
@@ -60,14 +60,6 @@ pub fn entries_are_found_by_index_range_and_leaf<B: Backend>(place: &Path) {
         assert_eq!(view.entries(log, 1, 2)?, [b"b".to_vec(), b"a".to_vec()]);
         assert_eq!(view.entries(log, 3, 100)?, [Vec::<u8>::new()]);
         assert!(view.entries(log, 4, 100)?.is_empty());
-        let leaf = |entry: &[u8]| Digest::from_bytes(*leaf_hash(entry).as_bytes());
-        assert_eq!(view.find_leaf(log, &leaf(b"a"))?, Some(0));
-        assert_eq!(view.find_leaf(log, &leaf(b"b"))?, Some(1));
-        assert_eq!(view.find_leaf(log, &leaf(b"other"))?, None);
-        // The same beginning is not the same leaf.
-        let mut near = *leaf(b"a").as_bytes();
-        near[31] ^= 1;
-        assert_eq!(view.find_leaf(log, &Digest::from_bytes(near))?, None);
         Ok(())
     });
 }

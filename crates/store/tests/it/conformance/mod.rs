@@ -82,7 +82,7 @@ macro_rules! all_cases {
         suite! { $engine: $backend =>
             logs {
                 an_append_gives_the_head_inside_the_transaction,
-                entries_are_found_by_index_range_and_leaf,
+                entries_are_found_by_index_and_range,
                 an_oversized_entry_is_refused_and_the_largest_taken,
                 checkpoints_after_commit_verify_and_prove_every_entry,
                 reopening_gives_the_same_roots,
@@ -104,6 +104,7 @@ macro_rules! all_cases {
                 a_job_sees_its_own_documents_as_they_will_be,
                 what_is_not_listed_is_found_by_key_and_due_time_only,
                 documents_of_a_job_that_fails_are_not_kept,
+                what_a_document_was_read_as_is_recalled_only_while_it_stands,
                 a_trail_holds_the_entries_of_one_change_in_order,
             }
             rows {
