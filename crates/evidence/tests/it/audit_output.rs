@@ -210,6 +210,9 @@ fn hostile() -> Report {
         if let Some(change) = &mut found.change {
             change.number = words();
             change.requesters = vec![words()];
+            change.test_ref = Some(words());
+            change.rollback_ref = Some(words());
+            change.policy_version = Some(words());
         }
     }
     // And nothing at all.
@@ -217,6 +220,45 @@ fn hostile() -> Report {
     report.actions[0].action.summary = String::new();
     report.actions[0].action.actor.name = String::new();
     report
+}
+
+#[test]
+fn a_document_of_oscal_stays_in_bounds_and_says_what_it_leaves_out() {
+    // One that is partial comes first in time, and not among the worst.
+    let mut report = estate();
+    let partial =
+        |one: &&countersign_evidence::audit::ActionFound| one.verdict == Some(Verdict::Partial);
+    let ungoverned =
+        |one: &&countersign_evidence::audit::ActionFound| one.verdict == Some(Verdict::Ungoverned);
+    let partial = report.actions.iter().find(partial).unwrap().clone();
+    let ungoverned = report.actions.iter().find(ungoverned).unwrap().clone();
+    report.actions = (0..5_003_u32)
+        .map(|number| {
+            let mut one = if number < 2 { &partial } else { &ungoverned }.clone();
+            one.action.key = countersign_domain::Digest::of(&number.to_be_bytes());
+            one
+        })
+        .collect();
+    let schema: Value = serde_json::from_str(OSCAL).unwrap();
+    let document: Value =
+        serde_json::from_str(&written(Form::Oscal, &report, &provenance())).unwrap();
+    assert_eq!(violations(&schema, &document), Vec::<String>::new());
+    let result = &document["assessment-results"]["results"][0];
+    let observations = result["observations"].as_array().unwrap();
+    let of = |words: &str| {
+        let title = |one: &&Value| one["title"].as_str().unwrap().starts_with(words);
+        observations.iter().filter(title).count()
+    };
+    assert_eq!((of("ungoverned"), of("partial")), (5_000, 0));
+    let told = observations.iter().find(|one| {
+        let title = one["title"].as_str().unwrap();
+        title.contains("no observation of their own")
+    });
+    let told = told.unwrap()["description"].as_str().unwrap();
+    assert!(
+        told.contains("Of 1 ungoverned and 2 partial actions more"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::audit::report::{ActionFound, Report};
 use countersign_domain::text::shown;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write;
@@ -21,6 +22,8 @@ const OSCAL: &str = "1.2.1";
 const NS: &str = "urn:countersign:ns:oscal";
 /// The namespace of the ids.
 const IDS: Uuid = Uuid::from_u128(0x9d1c_0f4e_6b5a_4c7e_8f21_3a6b_5e0d_71c4);
+/// Actions with observations of their own; JSON and CSV have them all.
+const OBSERVED_MAX: usize = 5_000;
 /// The longest value of a property, in characters.
 const VALUE_CHARS_MAX: usize = 400;
 
@@ -280,7 +283,8 @@ fn objectives() -> impl Iterator<Item = (&'static Control, &'static str, &'stati
     })
 }
 
-/// The summary first, then the gaps if there are any, then every action that is not clean.
+/// The summary first, then the gaps if there are any, then the actions that are not clean: all, or the
+/// worst of them and how many others there are.
 fn observations(report: &Report, base: &str) -> Vec<Observation> {
     let counts = &report.counts;
     let plain = |what: &str, title: &str, description: String, kind| Observation {
@@ -311,9 +315,30 @@ fn observations(report: &Report, base: &str) -> Vec<Observation> {
             "finding",
         ));
     }
+    let mut unclean: Vec<_> = report
+        .autonomous()
+        .filter(|found| found.verdict != Some(Verdict::Clean))
+        .collect();
+    if unclean.len() > OBSERVED_MAX {
+        // Ungoverned before partial, and of each the first.
+        unclean.sort_by_key(|found| Reverse(found.verdict));
+        let rest = unclean.split_off(OBSERVED_MAX);
+        let ungoverned = rest.iter();
+        let ungoverned = ungoverned.filter(|found| found.verdict == Some(Verdict::Ungoverned));
+        let ungoverned = ungoverned.count();
+        all.push(plain(
+            "others",
+            "Actions that are not clean and have no observation of their own",
+            format!(
+                "This document has observations of {OBSERVED_MAX} actions that are not clean, the worst verdicts first. Of {ungoverned} ungoverned and {} partial actions more it has none; the JSON and CSV forms of this report list them all.",
+                rest.len() - ungoverned
+            ),
+            "finding",
+        ));
+    }
     all.extend(
-        (report.autonomous())
-            .filter(|found| found.verdict != Some(Verdict::Clean))
+        unclean
+            .into_iter()
             .map(|found| observation(report, base, found)),
     );
     all
