@@ -124,6 +124,13 @@ struct Tally {
     unrecognised: u64,
 }
 
+/// The ids that a number is that of: as change records say themselves, and as approvals say of them.
+#[derive(Debug, Default)]
+struct Ids {
+    own: BTreeSet<String>,
+    told: BTreeSet<String>,
+}
+
 /// What some of the records come to.
 #[derive(Debug, Default)]
 pub(crate) struct Part {
@@ -132,7 +139,7 @@ pub(crate) struct Part {
     /// Ids that controllers gave.
     given: BTreeSet<Given>,
     /// Numbers of change records, and the ids that they are the numbers of.
-    same: BTreeMap<String, BTreeSet<String>>,
+    same: BTreeMap<String, Ids>,
     /// The first of them.
     unmapped: BTreeSet<(Place, String)>,
     changes: BTreeMap<String, Change>,
@@ -197,8 +204,9 @@ impl Part {
                 Row::Given(given) => {
                     self.given.insert(*given);
                 }
-                Row::Same { number, id } => {
-                    self.same.entry(number).or_default().insert(id);
+                Row::Same { number, id, own } => {
+                    let ids = self.same.entry(number).or_default();
+                    if own { &mut ids.own } else { &mut ids.told }.insert(id);
                 }
             }
         }
@@ -234,7 +242,9 @@ impl Part {
         self.decisions.extend(other.decisions);
         self.given.extend(other.given);
         for (number, ids) in other.same {
-            self.same.entry(number).or_default().extend(ids);
+            let known = self.same.entry(number).or_default();
+            known.own.extend(ids.own);
+            known.told.extend(ids.told);
         }
         for (place, lacking) in other.unmapped {
             self.unmapped(place, lacking);
@@ -374,27 +384,31 @@ impl Part {
     }
 
     /// Calls change records by their ids that some exports call by their numbers. Not where a number is
-    /// that of several: then nothing says which of them is meant.
+    /// that of several: then nothing says which of them is meant. What approvals say of it counts only
+    /// where no record says it itself, and then all of it, so that no approval takes away another's.
     fn same(&mut self) {
-        let same = std::mem::take(&mut self.same);
-        let id_of = |key: &str| match same.get(key) {
-            Some(ids) if ids.len() == 1 => ids.first(),
-            _ => None,
-        };
-        for decision in &mut self.decisions {
-            if let Some(id) = id_of(&decision.change) {
-                decision.change.clone_from(id);
+        let mut renamed: BTreeMap<String, String> = BTreeMap::new();
+        for (number, ids) in std::mem::take(&mut self.same) {
+            match (ids.own.len(), ids.own.into_iter().next()) {
+                (1, Some(id)) => {
+                    renamed.insert(number, id);
+                }
+                (0, _) => {
+                    let told = ids.told.into_iter();
+                    renamed.extend(told.map(|id| (id, number.clone())));
+                }
+                _ => {}
             }
         }
-        let numbered: Vec<_> = self
-            .changes
-            .keys()
-            .filter(|key| id_of(key).is_some())
-            .cloned()
-            .collect();
-        for key in numbered {
-            if let (Some(mut change), Some(id)) = (self.changes.remove(&key), id_of(&key)) {
-                change.key.clone_from(id);
+        for decision in &mut self.decisions {
+            if let Some(name) = renamed.get(&decision.change) {
+                decision.change.clone_from(name);
+            }
+        }
+        let keys = self.changes.keys().filter(|key| renamed.contains_key(*key));
+        for key in keys.cloned().collect::<Vec<_>>() {
+            if let (Some(mut change), Some(name)) = (self.changes.remove(&key), renamed.get(&key)) {
+                change.key.clone_from(name);
                 self.change(change);
             }
         }

@@ -353,6 +353,8 @@ pub enum Row {
         number: String,
         /// By its id.
         id: String,
+        /// Whether the record itself says so, and not an approval of it.
+        own: bool,
     },
 }
 

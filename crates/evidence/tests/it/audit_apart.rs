@@ -180,6 +180,17 @@ fn json_and_csv_exports_of_one_change_are_one_record() {
         first(&[csv_change, csv_approval, &change, &approval]),
         clean
     );
+    // One more approval takes none away, whatever it says of the number.
+    let stray = approval.replace("\"value\":\"a1\"", "\"value\":\"b2\"");
+    assert_ne!(stray, approval);
+    assert_eq!(first(&[csv_change, &approval, &stray]), clean);
+    assert_eq!(first(&[&change, csv_approval, &stray]), clean);
+    // Nor is it one of a record that says which id it has.
+    let (verdict, reasons, _) = first(&[&change, &stray]);
+    assert_eq!(
+        (verdict, &reasons[..]),
+        (Verdict::Ungoverned, &[Reason::NotApproved][..])
+    );
     // What was cancelled in one export is cancelled.
     let cancelled = change.replace(
         r#""state":{"display_value":"3","value":"3"}"#,

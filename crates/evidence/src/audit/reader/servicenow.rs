@@ -116,7 +116,7 @@ fn change(fields: &Fields, place: Place, rows: &mut Vec<Row>) -> Result<Taken, B
         let actor = fields.actor(field, Nature::Unclear);
         requesters.extend(actor.filter(|actor| !requesters.contains(actor)));
     }
-    same(fields, "sys_id", "number", rows);
+    same(fields, "sys_id", "number", true, rows);
     let ended = matches!(
         fields.word("state").as_str(),
         "4" | "canceled" | "cancelled"
@@ -165,7 +165,7 @@ fn approval(fields: &Fields, place: Place, rows: &mut Vec<Row>) -> Result<Taken,
     let Some(of) = fields.id("sysapproval", "sysapproval") else {
         return Ok(Taken::Unreadable("it names no change request"));
     };
-    same(fields, "sysapproval", "sysapproval", rows);
+    same(fields, "sysapproval", "sysapproval", false, rows);
     let approver = fields.actor("approver", Nature::Person);
     let approver = approver.or_else(|| fields.actor("group", Nature::Group));
     let Some(approver) = approver else {
@@ -186,13 +186,13 @@ fn approval(fields: &Fields, place: Place, rows: &mut Vec<Row>) -> Result<Taken,
 }
 
 /// Tells that the change record with this id has this number, where the record says both.
-fn same(fields: &Fields, id: &str, number: &str, rows: &mut Vec<Row>) {
+fn same(fields: &Fields, id: &str, number: &str, own: bool, rows: &mut Vec<Row>) {
     if let (Some(id), Some(number)) = (fields.stored_id(id), fields.shown(number))
         && id != number
         && number.to_ascii_lowercase().starts_with("chg")
     {
         let (number, id) = (key(number), key(id));
-        rows.push(Row::Same { number, id });
+        rows.push(Row::Same { number, id, own });
     }
 }
 
