@@ -378,10 +378,11 @@ fn nature(user: &str) -> Nature {
 
 #[cfg(test)]
 mod tests {
-    use super::Kubernetes;
+    use super::{Event, Kubernetes, Moment, excluded, parse, passed_over};
     use crate::audit::model::{Exclusion, Nature, Reference, Row};
     use crate::audit::reader::Taken;
     use crate::audit::reader::testing::{self, actions, taken};
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     fn event() -> Value {
@@ -526,6 +527,8 @@ mod tests {
     fn hostile_events_are_read_or_refused() {
         testing::check_hostile(&Kubernetes, &event());
         let mut other = event();
+        testing::set(&mut other, "/verb", json!("get"));
+        assert!(passed_over(other.to_string().as_bytes()).is_some());
         testing::set(&mut other, "/kind", json!("Policy"));
         assert_eq!(
             taken(&Kubernetes, other.to_string().as_bytes()).0,
@@ -541,5 +544,52 @@ mod tests {
         assert!(matches!(of(&other), Taken::Read(Some(_))));
         testing::set(&mut other, "/stageTimestamp", json!(null));
         assert!(matches!(of(&other), Taken::Unreadable(_)));
+    }
+
+    fn odd(values: &'static [&'static str]) -> impl Strategy<Value = Value> {
+        let others = [
+            json!(null),
+            json!(7),
+            json!(true),
+            json!({"verb": "get"}),
+            json!(["get"]),
+        ];
+        let words = ["", "x", "get ", "\"", "\\u0067et", "\n", "\u{7f}", "é"];
+        prop_oneof![
+            20 => prop::sample::select(values).prop_map(|text| json!(text)),
+            2 => prop::sample::select(words.to_vec()).prop_map(|text| json!(text)),
+            1 => prop::sample::select(others.to_vec()),
+        ]
+    }
+
+    proptest! {
+        /// What is told of an event without a parser is what a parser tells of it.
+        #[test]
+        fn an_event_is_passed_over_as_a_parser_would(
+            kind in odd(&["Event"]),
+            version in odd(&["audit.k8s.io/v1"]),
+            stage in odd(&["ResponseComplete", "Panic", "RequestReceived"]),
+            verb in odd(&["get", "patch", "delete", "approve"]),
+            resource in odd(&["pods", "secrets", "leases"]),
+            name in odd(&["cart", "sh.helm.release.v1.cart.v7"]),
+            subresource in odd(&["", "status", "ephemeralcontainers"]),
+            time in odd(&["2026-05-02T03:04:05.123456Z", "2026-05-02T03:04:05+02:00"]),
+        ) {
+            let mut event = event();
+            let object = json!({"resource": resource, "name": name, "subresource": subresource});
+            let members = json!({
+                "kind": kind, "apiVersion": version, "stage": stage, "verb": verb, "objectRef": object,
+                "requestReceivedTimestamp": time,
+            });
+            event.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+            let text = event.to_string();
+            if let Some((exclusion, at)) = passed_over(text.as_bytes()) {
+                let event = parse::<Event<'_>>(text.as_bytes()).unwrap();
+                prop_assert_eq!(event.kind.0.as_ref(), "Event");
+                prop_assert!(event.api_version.0.starts_with("audit.k8s.io/"));
+                prop_assert_eq!(excluded(&event), Some(exclusion));
+                prop_assert_eq!(Moment::parse(&event.request_received_timestamp.0), Some(at));
+            }
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! Who did what, by events as `CloudTrail` writes them.
 
-use super::CloudTrail;
+use super::{CloudTrail, Head, parse};
 use crate::audit::model::{Action, Exclusion, Format, Nature, Reference, Row};
 use crate::audit::reader::testing::{self, taken};
 use crate::audit::reader::{JsonReader, Taken};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn event() -> Value {
@@ -278,6 +279,7 @@ fn hostile_events_are_read_or_refused_and_rows_stay_small() {
         testing::set(&mut hostile, pointer, wrong.clone());
     }
     assert_eq!(actions(&hostile).len(), 1);
+    assert!(Head::of(event().to_string().as_bytes()).is_some());
     testing::check_hostile(&CloudTrail, &event());
     testing::set(&mut hostile, "/eventTime", json!("soon"));
     let (taken, _) = taken(&CloudTrail, hostile.to_string().as_bytes());
@@ -307,4 +309,49 @@ fn speed() {
     assert_eq!(count, 200_000);
     let rate = text.len() as f64 / 1e6 / began.elapsed().as_secs_f64();
     eprintln!("{rate:.0} MB/s");
+}
+
+fn odd(values: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    let others = [
+        json!(null),
+        json!(7),
+        json!(1.5),
+        json!(true),
+        json!(false),
+        json!({"eventName": "x"}),
+    ];
+    let words = ["", "true", " x ", "\"", "\\u0067et", "\n", "\u{7f}", "é"];
+    prop_oneof![
+        10 => prop::sample::select(values).prop_map(|text| json!(text)),
+        2 => prop::sample::select(words.to_vec()).prop_map(|text| json!(text)),
+        2 => prop::sample::select(others.to_vec()),
+    ]
+}
+
+proptest! {
+    /// What is told of an event without a parser is what a parser tells of it.
+    #[test]
+    fn the_head_of_an_event_is_what_a_parser_reads(
+        time in odd(&["2026-05-02T03:04:05Z"]),
+        source in odd(&["ssm.amazonaws.com"]),
+        name in odd(&["SendCommand"]),
+        read_only in odd(&["true", "false"]),
+        error in odd(&["AccessDenied"]),
+    ) {
+        let mut event = event();
+        let members = json!({
+            "eventTime": time, "eventSource": source, "eventName": name, "readOnly": read_only,
+            "errorCode": error,
+        });
+        event.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        let text = event.to_string();
+        if let Some(head) = Head::of(text.as_bytes()) {
+            let parsed = parse::<Head<'_>>(text.as_bytes()).unwrap();
+            prop_assert_eq!(head.event_time, parsed.event_time);
+            prop_assert_eq!(head.event_source, parsed.event_source);
+            prop_assert_eq!(head.event_name, parsed.event_name);
+            prop_assert_eq!(head.read_only, parsed.read_only);
+            prop_assert_eq!(head.error_code, parsed.error_code);
+        }
+    }
 }
