@@ -135,7 +135,8 @@ fn a_hosts_own_logs_are_judged() {
     );
     let told = explain(&report, &report.actions[0], 80);
     assert!(told.contains("history.log, line 1, byte 0"), "{told}");
-    assert!(told.contains("openssl:amd64 (3.0.1, 3.0.2"), "{told}");
+    assert!(told.contains("openssl:amd64 (3.0.1, 3.0.2)\n"), "{told}");
+    assert!(told.contains("libssl3:amd64 (3.0.1, 3.0.2)\n"), "{told}");
 }
 
 #[test]

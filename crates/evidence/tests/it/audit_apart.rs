@@ -111,7 +111,7 @@ fn hosts_whose_logs_lie_in_folders_of_their_own_are_not_mixed() {
         .iter()
         .map(|one| (one.action.system.as_str(), one.action.items[0].as_str()))
         .collect();
-    let (curl, both) = ("curl:amd64 (1, 2", "both:amd64 (1, 2");
+    let (curl, both) = ("curl:amd64 (1, 2)", "both:amd64 (1, 2)");
     let mut sorted = found.clone();
     sorted.sort();
     assert_eq!(sorted, [("web1", both), ("web2", both), ("web2", curl)]);

@@ -143,7 +143,7 @@ impl LineReader {
                     stanza.items.extend(
                         packages(value)
                             .take(ITEMS_MAX.saturating_sub(stanza.items.len()))
-                            .map(|item| bounded(item, 300)),
+                            .map(|item| bounded(&item, 300)),
                     );
                 }
             }
@@ -260,11 +260,14 @@ fn is_key(key: &str) -> bool {
 }
 
 /// `pkg:arch (old, new, automatic), pkg:arch (…)`, each with its versions.
-fn packages(value: &str) -> impl Iterator<Item = &str> {
-    value
-        .split("), ")
-        .map(|part| part.strip_suffix(')').unwrap_or(part).trim())
-        .filter(|part| !part.is_empty())
+fn packages(value: &str) -> impl Iterator<Item = String> {
+    let parts = value.split("), ").map(str::trim);
+    parts.filter(|part| !part.is_empty()).map(|part| {
+        match part.contains('(') && !part.ends_with(')') {
+            true => format!("{part})"),
+            false => part.to_owned(),
+        }
+    })
 }
 
 /// `YYYY-MM-DD HH:MM:SS`, as far as its shape goes.
