@@ -77,9 +77,10 @@ pub(super) struct Rate {
     actions: u64,
 }
 
-/// One file of JSON lines, on one core, beside others in the same rounds.
+/// One file of JSON lines, beside others in the same rounds.
 #[derive(Debug, Serialize)]
 pub(super) struct Beside {
+    /// On one core.
     audit: Rate,
     #[serde(skip_serializing_if = "Option::is_none")]
     duckdb_mb_per_second: Option<f64>,
@@ -91,6 +92,14 @@ pub(super) struct Beside {
     /// The audit's rate with hashing, over jq's.
     #[serde(skip_serializing_if = "Option::is_none")]
     to_jq: Option<f64>,
+    /// The audit's rate without hashing, over jq's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to_jq_unhashed: Option<f64>,
+    /// The same file on all cores, as the audit reads it unless told otherwise.
+    all_cores: Rate,
+    /// The audit's rate on all cores with hashing, over jq's, which knows but one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    all_cores_to_jq: Option<f64>,
 }
 
 /// One reading.
@@ -98,7 +107,9 @@ pub(super) struct Beside {
 pub(super) struct Reading {
     bytes: u64,
     seconds: f64,
+    /// Of all threads together.
     hashing_seconds: f64,
+    threads: u32,
     peak_memory_kib: u64,
     actions: u64,
 }
@@ -178,8 +189,8 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Report, BenchError> {
         cores,
         one_core: rounds(&whole, 1)?,
         all_cores: rounds(&whole, cores)?,
-        cloudtrail: beside(arguments, "cloudtrail", &estate.cloudtrail)?,
-        kubernetes: beside(arguments, "kubernetes", &estate.kubernetes)?,
+        cloudtrail: beside(arguments, "cloudtrail", &estate.cloudtrail, cores)?,
+        kubernetes: beside(arguments, "kubernetes", &estate.kubernetes, cores)?,
         delivered: rounds(&[&estate.delivered], 1)?,
     };
     check(&report)?;
@@ -230,6 +241,7 @@ fn one(arguments: &Arguments) -> Result<Reading, BenchError> {
         bytes: last.bytes,
         seconds: began.elapsed().as_secs_f64(),
         hashing_seconds: last.hashing.as_secs_f64(),
+        threads: u32::try_from(threads).unwrap_or(u32::MAX).max(1),
         peak_memory_kib: ambient::peak_memory_kib().unwrap_or_default(),
         actions: report.actions.len() as u64,
     })
@@ -277,22 +289,34 @@ impl Rate {
         let rate = |bytes: u64, seconds: f64| bytes as f64 / 1e6 / seconds.max(f64::MIN_POSITIVE);
         Self {
             mb_per_second: of(&|one| rate(one.bytes, one.seconds)),
-            mb_per_second_unhashed: of(&|one| rate(one.bytes, one.seconds - one.hashing_seconds)),
+            // All threads hash about as much as each other.
+            mb_per_second_unhashed: of(&|one| {
+                let hashing = one.hashing_seconds / f64::from(one.threads);
+                rate(one.bytes, one.seconds - hashing)
+            }),
             peak_memory_mib: of(&|one| one.peak_memory_kib as f64 / 1024.0),
             actions: readings.first().map_or(0, |one| one.actions),
         }
     }
 }
 
-/// Reads a file of JSON lines on one core, and has others read it.
-fn beside(arguments: &Arguments, kind: &'static str, file: &Path) -> Result<Beside, BenchError> {
+/// Reads a file of JSON lines on one core and on all, and has others read it.
+fn beside(
+    arguments: &Arguments,
+    kind: &'static str,
+    file: &Path,
+    cores: usize,
+) -> Result<Beside, BenchError> {
     let bytes = std::fs::metadata(file).map_err(failed("the logs"))?.len() as f64;
     let rate = |seconds: f64| bytes / 1e6 / seconds.max(f64::MIN_POSITIVE);
     let (mut ours, mut ducks, mut jqs) = (Vec::new(), Vec::new(), Vec::new());
+    let mut on_all = Vec::new();
     for _ in 0..arguments.rounds {
         ours.push(reading(&[file], 1)?);
+        on_all.push(reading(&[file], cores)?);
         let actions = ours.first().map_or(0, |one: &Reading| one.actions);
-        let mut others = Vec::new();
+        let all = on_all.last().map_or(0, |one| one.actions);
+        let mut others = vec![("the audit on all cores", all)];
         if let Some(python) = &arguments.duckdb {
             let mut command = Command::new(python);
             command.args(["-c", DUCKDB, kind]).arg(file);
@@ -313,7 +337,7 @@ fn beside(arguments: &Arguments, kind: &'static str, file: &Path) -> Result<Besi
             }
         }
     }
-    let audit = Rate::of(&ours);
+    let (audit, all_cores) = (Rate::of(&ours), Rate::of(&on_all));
     let of = |rates: Vec<f64>| (!rates.is_empty()).then(|| rounded(median(rates), 1));
     let (duckdb, jq) = (of(ducks), of(jqs));
     Ok(Beside {
@@ -322,6 +346,9 @@ fn beside(arguments: &Arguments, kind: &'static str, file: &Path) -> Result<Besi
         jq_mb_per_second: jq,
         to_duckdb: duckdb.map(|other| rounded(audit.mb_per_second_unhashed / other, 2)),
         to_jq: jq.map(|other| rounded(audit.mb_per_second / other, 1)),
+        to_jq_unhashed: jq.map(|other| rounded(audit.mb_per_second_unhashed / other, 1)),
+        all_cores_to_jq: jq.map(|other| rounded(all_cores.mb_per_second / other, 1)),
+        all_cores,
     })
 }
 
@@ -354,7 +381,15 @@ impl Figured for Report {
             ("whole estate, all cores", &all.all_cores),
             ("CloudTrail as delivered, one core", &all.delivered),
             ("CloudTrail, a line each, one core", &all.cloudtrail.audit),
+            (
+                "CloudTrail, a line each, all cores",
+                &all.cloudtrail.all_cores,
+            ),
             ("Kubernetes, a line each, one core", &all.kubernetes.audit),
+            (
+                "Kubernetes, a line each, all cores",
+                &all.kubernetes.all_cores,
+            ),
         ];
         for (name, rate) in rows {
             let _ = writeln!(
@@ -367,13 +402,23 @@ impl Figured for Report {
             ("CloudTrail", &all.cloudtrail),
             ("Kubernetes", &all.kubernetes),
         ] {
-            for (other, rate, ratio) in [
-                ("DuckDB", beside.duckdb_mb_per_second, beside.to_duckdb),
-                ("jq", beside.jq_mb_per_second, beside.to_jq),
-            ] {
-                if let (Some(rate), Some(ratio)) = (rate, ratio) {
-                    let _ = writeln!(text, "{name}: {other} {rate:.0} MB/s, ratio {ratio:.2}");
-                }
+            if let (Some(rate), Some(ratio)) = (beside.duckdb_mb_per_second, beside.to_duckdb) {
+                let _ = writeln!(
+                    text,
+                    "{name}: DuckDB {rate:.0} MB/s, ratio {ratio:.2} without hashing"
+                );
+            }
+            if let (Some(rate), Some(ratio), Some(unhashed), Some(on_all)) = (
+                beside.jq_mb_per_second,
+                beside.to_jq,
+                beside.to_jq_unhashed,
+                beside.all_cores_to_jq,
+            ) {
+                let _ = writeln!(
+                    text,
+                    "{name}: jq {rate:.0} MB/s, ratio {ratio:.1}, {unhashed:.1} without hashing, \
+                     {on_all:.1} on all cores with it"
+                );
             }
         }
         let _ = write!(
