@@ -25,9 +25,14 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<bool, String> {
     if !succeeds(build.args(locked()))? {
         return Err("`countersign` does not build for release".to_owned());
     }
+    let asks_for_help = arguments.iter().any(|one| one == "--help" || one == "-h");
     for name in what {
         println!("{name}");
         let mut program = Command::new(target.join("release/countersign"));
+        if asks_for_help {
+            succeeds(program.args(["bench", name, "--help"]))?;
+            continue;
+        }
         program.args(["bench", name, "--json"]);
         if name == "audit" {
             program.args(peers(&target));
