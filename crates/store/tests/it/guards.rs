@@ -363,6 +363,14 @@ fn the_write_ahead_log_is_copied_meanwhile_and_begins_anew() {
     let length = |name: &str| fs::metadata(folder.path().join(name)).map_or(0, |of| of.len());
     let mut longest = 0;
     for number in 0..200_u8 {
+        // Less than the writer itself waits for: what is there by now, the other thread copied.
+        if number == 48 {
+            let copied = std::iter::repeat_with(|| {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                length("countersign.db")
+            });
+            assert!(copied.take(200).any(|length| length > 8 * MIB));
+        }
         let bytes = vec![number; MIB as usize];
         let blob = Blob { salt: None, bytes };
         let digest = Digest::of(&blob.bytes);
