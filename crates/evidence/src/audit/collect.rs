@@ -4,7 +4,7 @@
 
 use super::confirm::{Confirmed, Transitions};
 use super::controllers::{Controllers, Given};
-use super::hosts::{Host, Hosts, is_nameless};
+use super::hosts::{Host, Hosts, is_nameless, root};
 use super::input::Compression;
 use super::model::{Action, Change, Decision, Exclusion, FileNumber, Format, Place, Row};
 use super::moment::Moment;
@@ -432,10 +432,9 @@ fn confirm(
     files: &[FileRead],
     actions: &mut Vec<Action>,
 ) -> Confirmed {
-    let folder = |file: FileNumber| {
+    let root = |file: FileNumber| {
         let file = files.get(file.0 as usize);
-        file.and_then(|file| file.path.parent())
-            .unwrap_or(Path::new(""))
+        file.map_or(Path::new(""), |file| root(&file.path))
     };
     let mut by_host: BTreeMap<String, (Vec<Action>, Transitions)> = BTreeMap::new();
     let (of_apt, others) = std::mem::take(actions)
@@ -454,7 +453,7 @@ fn confirm(
     }
     let mut confirmed = Confirmed::default();
     for (host, (mut of_host, mut transitions)) in by_host {
-        let of = transitions.confirm(&host, &mut of_host, folder);
+        let of = transitions.confirm(&host, &mut of_host, root);
         confirmed.phantoms += of.phantoms;
         confirmed.unconfirmed += of.unconfirmed;
         actions.append(&mut of_host);

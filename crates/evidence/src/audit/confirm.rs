@@ -72,12 +72,12 @@ impl Transitions {
 
     /// Takes out of `actions` the stanzas of `system` that dpkg's log disproves, and adds the runs of
     /// dpkg's that no stanza tells of.
-    /// `folder` tells in which folder a file is.
+    /// `root` tells in which folder the logs of a file's host lie.
     pub(crate) fn confirm<'f>(
         &mut self,
         system: &str,
         actions: &mut Vec<Action>,
-        folder: impl Fn(FileNumber) -> &'f Path,
+        root: impl Fn(FileNumber) -> &'f Path,
     ) -> Confirmed {
         self.all.sort();
         self.all.dedup_by(|one, other| {
@@ -110,12 +110,11 @@ impl Transitions {
                     any = true;
                 }
             }
-            // Disproven only where one file of dpkg's tells of the time before and after, and stands
-            // beside apt's or above it: another folder may be another host's.
+            // Disproven only where one file of dpkg's tells of the time before and after, and lies
+            // in the same host's folder as apt's: another folder may be another host's.
             let beside = |file: FileNumber| {
-                let dpkg = folder(file);
-                let mut places = action.places.iter();
-                places.all(|place| folder(place.file).starts_with(dpkg))
+                let dpkg = root(file);
+                action.places.iter().all(|place| root(place.file) == dpkg)
             };
             let covered = action.ended.is_some()
                 && self.covered.iter().any(|(file, (first, last))| {

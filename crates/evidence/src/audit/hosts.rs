@@ -112,7 +112,7 @@ impl Hosts {
 }
 
 /// The folder of a host that a log lies in.
-fn root(path: &Path) -> &Path {
+pub(crate) fn root(path: &Path) -> &Path {
     let mut folder = path.parent().unwrap_or(Path::new(""));
     while let (Some(name), Some(above)) = (folder.file_name(), folder.parent())
         && USUAL.iter().any(|usual| name == *usual)

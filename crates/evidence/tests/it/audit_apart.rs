@@ -58,6 +58,37 @@ fn what_dpkgs_log_does_not_cover_is_not_disproven_by_it() {
 }
 
 #[test]
+fn a_dpkg_log_further_up_disproves_nothing_of_a_host_below() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    // This host's own dpkg.log, and another host's apt: no kind of log lies in two folders.
+    write("dpkg.log", dpkg(&["01", "20"]));
+    write(
+        "web1/var/log/apt/history.log",
+        history(&[("03", "curl"), ("05", "ssh")]),
+    );
+    let counted = |one_host: bool| {
+        let mut context = Context::new(Some("UTC"), "here").unwrap();
+        if one_host {
+            context = context.of_one_host();
+        }
+        let found = find(&[folder.path().to_owned()]).unwrap();
+        let people = People::default();
+        let report = audit(found, &[], &context, &people, &question(), 2, |_| {});
+        (report.actions.len(), excluded(&report, Exclusion::DryRun))
+    };
+    assert_eq!(counted(false), (2, 0));
+    assert_eq!(counted(true), (2, 0));
+    // The one that lies where a host keeps both does disprove them.
+    write("web1/var/log/dpkg.log", dpkg(&["01", "20"]));
+    assert_eq!(counted(true), (0, 2));
+}
+
+#[test]
 fn typing_dry_run_hides_nothing() {
     let stanza = |command: &str| {
         format!(
