@@ -6,7 +6,9 @@ use super::confirm::{Confirmed, Transitions};
 use super::controllers::{Controllers, Given};
 use super::hosts::{Host, Hosts, is_nameless, root};
 use super::input::Compression;
-use super::model::{Action, Change, Decision, Exclusion, FileNumber, Format, Place, Row};
+use super::model::{
+    Action, Change, Decision, Exclusion, FileNumber, Format, Place, Reference, Row,
+};
 use super::moment::Moment;
 use super::own;
 use super::reader::Context;
@@ -385,19 +387,41 @@ impl Part {
 
     /// Calls change records by their ids that some exports call by their numbers. Not where a number is
     /// that of several: then nothing says which of them is meant. What approvals say of it counts only
-    /// where no record says it itself, and then all of it, so that no approval takes away another's.
+    /// where no record says it itself, and then all of it, so that no approval takes away another's; of
+    /// an id that they tell for two numbers, nothing says which of them is meant.
     fn same(&mut self) {
-        let mut renamed: BTreeMap<String, String> = BTreeMap::new();
-        for (number, ids) in std::mem::take(&mut self.same) {
-            match (ids.own.len(), ids.own.into_iter().next()) {
-                (1, Some(id)) => {
-                    renamed.insert(number, id);
+        let same = std::mem::take(&mut self.same);
+        let mut own: BTreeMap<&String, usize> = BTreeMap::new();
+        let mut told: BTreeMap<&String, usize> = BTreeMap::new();
+        for ids in same.values() {
+            for id in &ids.own {
+                *own.entry(id).or_default() += 1;
+            }
+            for id in &ids.told {
+                *told.entry(id).or_default() += 1;
+            }
+        }
+        let mut renamed: BTreeMap<&String, &String> = BTreeMap::new();
+        for (number, ids) in &same {
+            if let (1, Some(id)) = (ids.own.len(), ids.own.first())
+                && own.get(id) == Some(&1)
+            {
+                renamed.insert(number, id);
+            }
+            if !ids.own.is_empty() {
+                continue;
+            }
+            for id in &ids.told {
+                // What a record says of itself, no approval of it says otherwise.
+                if own.contains_key(id) || self.changes.contains_key(id) {
+                    continue;
                 }
-                (0, _) => {
-                    let told = ids.told.into_iter();
-                    renamed.extend(told.map(|id| (id, number.clone())));
+                if told.get(id) == Some(&1) {
+                    renamed.insert(id, number);
+                } else if let Some(change) = self.changes.get_mut(number) {
+                    change.also.push(id.clone());
+                    change.unclear.push(Reference::Native(id.clone()));
                 }
-                _ => {}
             }
         }
         for decision in &mut self.decisions {
@@ -405,9 +429,8 @@ impl Part {
                 decision.change.clone_from(name);
             }
         }
-        let keys = self.changes.keys().filter(|key| renamed.contains_key(*key));
-        for key in keys.cloned().collect::<Vec<_>>() {
-            if let (Some(mut change), Some(name)) = (self.changes.remove(&key), renamed.get(&key)) {
+        for (key, name) in &renamed {
+            if let Some(mut change) = self.changes.remove(*key) {
                 change.key.clone_from(name);
                 self.change(change);
             }

@@ -348,6 +348,12 @@ impl<'a> Index<'a> {
     ) -> BTreeSet<Reason> {
         let people = self.records.people;
         let mut reasons = BTreeSet::new();
+        if change
+            .unclear
+            .contains(&Reference::Native(decision.change.clone()))
+        {
+            reasons.insert(Reason::ControllerUnclear);
+        }
         match (decision.approver.nature, people.look_up(&decision.approver)) {
             (Nature::Automation, _) | (_, Known::Automation) => {
                 reasons.insert(Reason::ApproverAutomation);

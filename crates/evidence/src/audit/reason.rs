@@ -73,7 +73,7 @@ reasons! {
     StaleCommit = "stale-commit": "another commit was approved than the one that was used";
     NoTemplateApprover = "no-template-approver": "a standard change whose template names no approver";
     WeakLink = "weak-link": "only the system and the time connect it with the approval";
-    ControllerUnclear = "controller-unclear": "several controllers may have given the id by which the approval is found";
+    ControllerUnclear = "controller-unclear": "several controllers or instances may have given the id by which the approval is found";
     TargetNotNamed = "target-not-named": "the change record does not name this system";
     UsedUp = "used-up": "the approval had been used by an earlier run";
     OutsideWindow = "outside-window": "it ran outside the approved window";

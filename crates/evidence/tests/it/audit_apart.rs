@@ -236,3 +236,90 @@ fn json_and_csv_exports_of_one_change_are_one_record() {
     assert_eq!((verdict, records), (Verdict::Ungoverned, 2));
     assert_eq!(reasons, [Reason::NotApproved]);
 }
+
+#[test]
+fn an_approval_that_names_two_changes_moves_no_approval_and_joins_no_records() {
+    let row = |number: &str, host: &str| {
+        format!(
+            "{number},Normal,Closed,Approved,Patch Bot,2026-11-05 01:00:00,2026-11-05 04:00:00,{host},canary,snapshot,Change Request\n"
+        )
+    };
+    let changes = format!(
+        "Number,Type,State,Approval,Requested by,Planned start date,Planned end date,Configuration item,Test plan,Backout plan,Task type\n{}{}",
+        row("CHG0031337", "i-0a1b2c3d4e5f60718"),
+        row("CHG0000002", "i-0other"),
+    );
+    let approval = |id: &str, number: &str, state: &str| {
+        let of = |name: &str, shown: &str, value: &str| {
+            format!(r#""{name}":{{"display_value":"{shown}","value":"{value}"}}"#)
+        };
+        format!(
+            "{{{}}}",
+            [
+                of("sys_id", "e5", "e5"),
+                of("sysapproval", number, id),
+                of("source_table", "change_request", "change_request"),
+                of("approver", "ada", "ada"),
+                of("state", state, state),
+                of(
+                    "sys_updated_on",
+                    "2026-11-04 15:00:00",
+                    "2026-11-04 15:00:00"
+                ),
+                of("sys_updated_by", "ada", "ada"),
+            ]
+            .join(",")
+        )
+    };
+    let judged = |approvals: &[String]| {
+        let report = audited(&[
+            ("t.json", CLOUDTRAIL.as_bytes()),
+            ("changes.csv", changes.as_bytes()),
+            ("approvals.json", approvals.join("\n").as_bytes()),
+        ]);
+        let found = &report.actions[0];
+        let reasons: Vec<_> = found.reasons.iter().copied().collect();
+        let unreadable: u64 = report.files.iter().map(|file| file.unreadable).sum();
+        (
+            found.verdict.unwrap(),
+            reasons,
+            report.change_records,
+            unreadable,
+        )
+    };
+    let ours = approval("x1", "CHG0031337", "approved");
+    assert_eq!(
+        judged(std::slice::from_ref(&ours)),
+        (Verdict::Clean, vec![], 2, 0)
+    );
+    // Told for two numbers, an id may be that of either: neither clean, nor the other's alone.
+    let both = [ours.clone(), approval("x1", "CHG0000002", "approved")];
+    let unclear = (Verdict::Partial, vec![Reason::ControllerUnclear], 2, 0);
+    assert_eq!(judged(&both), unclear);
+    assert_eq!(judged(&[both[1].clone(), both[0].clone()]), unclear);
+    // A number is no id: it joins no records, and gives none the approval of another.
+    for (id, state) in [
+        ("CHG0000002", "approved"),
+        ("chg0000002", "rejected"),
+        ("Chg0000002", "approved"),
+    ] {
+        let crossed = approval(id, "CHG0031337", state);
+        let (verdict, reasons, records, unreadable) = judged(std::slice::from_ref(&crossed));
+        assert_eq!((verdict, records, unreadable), (Verdict::Ungoverned, 2, 1));
+        assert_eq!(reasons, [Reason::NotApproved]);
+        assert_eq!(
+            judged(&[ours.clone(), crossed]),
+            (Verdict::Clean, vec![], 2, 1)
+        );
+    }
+    // A record that says its own id is not renamed by what an approval says of it.
+    let own = servicenow("nobody", "2026-11-04 15:00:00");
+    let own = own
+        .trim_start_matches(r#"{"result":["#)
+        .split_once("},{")
+        .unwrap()
+        .0;
+    let of_another = approval("a1", "CHG0000002", "approved");
+    let (_, _, records, _) = judged(&[format!("{own}}}"), of_another]);
+    assert_eq!(records, 2);
+}

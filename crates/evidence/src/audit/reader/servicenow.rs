@@ -93,6 +93,9 @@ fn change(fields: &Fields, place: Place, rows: &mut Vec<Row>) -> Result<Taken, B
     let (Some(number), Some(id)) = (fields.shown("number"), fields.id("sys_id", "number")) else {
         return Ok(Taken::Unreadable("it has no number"));
     };
+    if is_other_number(fields, "sys_id", "number") {
+        return Ok(Taken::Unreadable("its sys_id is another change's number"));
+    }
     let mut references = vec![Reference::Number(clip(number).to_ascii_uppercase())];
     if let Some(id) = fields.value("correlation_id") {
         if fields.word("correlation_display").contains("countersign") && references::is_id(id) {
@@ -165,12 +168,15 @@ fn approval(fields: &Fields, place: Place, rows: &mut Vec<Row>) -> Result<Taken,
     let Some(of) = fields.id("sysapproval", "sysapproval") else {
         return Ok(Taken::Unreadable("it names no change request"));
     };
-    same(fields, "sysapproval", "sysapproval", false, rows);
+    if is_other_number(fields, "sysapproval", "sysapproval") {
+        return Ok(Taken::Unreadable("it names two change requests"));
+    }
     let approver = fields.actor("approver", Nature::Person);
     let approver = approver.or_else(|| fields.actor("group", Nature::Group));
     let Some(approver) = approver else {
         return Ok(Taken::Unreadable("it names no approver"));
     };
+    same(fields, "sysapproval", "sysapproval", false, rows);
     let entered_by = fields.actor("sys_updated_by", Nature::Unclear);
     rows.push(Row::Decision(Box::new(Decision {
         change: key(&of),
@@ -185,11 +191,24 @@ fn approval(fields: &Fields, place: Place, rows: &mut Vec<Row>) -> Result<Taken,
     Ok(Taken::Read(time))
 }
 
+/// Whether what should be an id is the number of another change than the record names.
+fn is_other_number(fields: &Fields, id: &str, number: &str) -> bool {
+    let number = fields.shown(number).unwrap_or_default();
+    let id = fields.stored_id(id).unwrap_or_default();
+    is_number(id) && !id.eq_ignore_ascii_case(number)
+}
+
+/// Whether this is how a change is numbered, and no id.
+fn is_number(text: &str) -> bool {
+    text.get(..3)
+        .is_some_and(|head| head.eq_ignore_ascii_case("chg"))
+}
+
 /// Tells that the change record with this id has this number, where the record says both.
 fn same(fields: &Fields, id: &str, number: &str, own: bool, rows: &mut Vec<Row>) {
     if let (Some(id), Some(number)) = (fields.stored_id(id), fields.shown(number))
-        && id != number
-        && number.to_ascii_lowercase().starts_with("chg")
+        && !is_number(id)
+        && is_number(number)
     {
         let (number, id) = (key(number), key(id));
         rows.push(Row::Same { number, id, own });
