@@ -153,7 +153,34 @@ fn names(roots: &[&Path], default: &str) -> Vec<String> {
     let last = named(|below| below.last().cloned());
     let whole = named(|below| (!below.is_empty()).then(|| below.join("/")));
     let distinct = |names: &Vec<String>| names.iter().collect::<BTreeSet<_>>().len() == names.len();
-    [first, last].into_iter().find(distinct).unwrap_or(whole)
+    [first, last]
+        .into_iter()
+        .find(distinct)
+        .unwrap_or_else(|| numbered(whole))
+}
+
+/// Names of which none stands twice: what was shortened, is no text or is called like this host gets a
+/// number where another is called the same.
+fn numbered(names: Vec<String>) -> Vec<String> {
+    let mut taken: BTreeSet<String> = names.iter().cloned().collect();
+    let mut last: BTreeMap<String, usize> = BTreeMap::new();
+    names
+        .into_iter()
+        .map(|name| {
+            let number = last.entry(name.clone()).or_default();
+            *number += 1;
+            if *number == 1 {
+                return name;
+            }
+            loop {
+                let other = format!("{name} ({number})");
+                if taken.insert(other.clone()) {
+                    return other;
+                }
+                *number += 1;
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -161,6 +188,7 @@ mod tests {
     use super::Hosts;
     use crate::audit::model::{FileNumber, Format};
     use crate::audit::{Context, FileRead};
+    use std::collections::BTreeSet;
 
     fn of(files: &[(&str, Format)], one_host: bool) -> Vec<String> {
         let files: Vec<_> = files
@@ -178,6 +206,40 @@ mod tests {
         let hosts = Hosts::of(&files, &context);
         let numbers = (0..files.len()).map(|at| FileNumber(u32::try_from(at).unwrap()));
         numbers.map(|file| hosts.name(file).to_owned()).collect()
+    }
+
+    #[test]
+    fn hosts_whose_names_would_be_the_same_are_numbered() {
+        use Format::AptHistory as Apt;
+        use std::os::unix::ffi::OsStrExt as _;
+        let own = [
+            ("logs/h", Apt),
+            ("logs/here (2)/h", Apt),
+            ("logs/here/h", Apt),
+            ("logs/here/var/log/h", Apt),
+        ];
+        assert_eq!(
+            of(&own, false),
+            ["here", "here (2)", "here (3)", "here (3)"]
+        );
+        // Names that are longer than what is shown, and differ at their ends only.
+        let long = |end: &str| format!("logs/x/{}/{}{end}/h", "a/b".repeat(100), "c".repeat(100));
+        let (one, other) = (long("1/y"), long("2/y"));
+        let names = of(&[(&one, Apt), (&other, Apt), ("logs/z/y/h", Apt)], false);
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), 3, "{names:?}");
+        assert!(names[1].ends_with("… (2)"), "{names:?}");
+        // Nor are bytes that are no text the same where they are shown alike.
+        let bytes: [&[u8]; 2] = [b"logs/\xfe/h", b"logs/\xff/h"];
+        let files: Vec<_> = bytes
+            .iter()
+            .map(|path| {
+                let mut file = FileRead::new(std::ffi::OsStr::from_bytes(path).into());
+                file.rows.insert(Apt, 1);
+                file
+            })
+            .collect();
+        let hosts = Hosts::of(&files, &Context::new(Some("UTC"), "here").unwrap());
+        assert_ne!(hosts.name(FileNumber(0)), hosts.name(FileNumber(1)));
     }
 
     #[test]

@@ -177,6 +177,23 @@ fn hosts_whose_logs_lie_in_folders_of_their_own_are_not_mixed() {
 }
 
 #[test]
+fn a_folder_called_like_this_host_is_another_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let same = history(&[("03", "curl")]);
+    std::fs::create_dir(folder.path().join("web-1")).unwrap();
+    std::fs::write(folder.path().join("history.log"), &same).unwrap();
+    std::fs::write(folder.path().join("web-1/history.log"), &same).unwrap();
+    let context = Context::new(Some("UTC"), "web-1").unwrap();
+    let found = find(&[folder.path().to_owned()]).unwrap();
+    let people = People::default();
+    let report = audit(found, &[], &context, &people, &question(), 2, |_| {});
+    let systems = report.actions.iter().map(|one| one.action.system.as_str());
+    let mut systems: Vec<_> = systems.collect();
+    systems.sort();
+    assert_eq!(systems, ["web-1", "web-1 (2)"]);
+}
+
+#[test]
 fn json_and_csv_exports_of_one_change_are_one_record() {
     let json = servicenow("ada", "2026-11-04 15:00:00").replace(
         r#""sysapproval":{"display_value":"a1","value":"a1"}"#,
