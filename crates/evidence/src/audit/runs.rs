@@ -42,7 +42,7 @@ pub struct Told {
     pub known: bool,
     /// Events of it were read.
     pub events: bool,
-    /// It only shows what would be done.
+    /// It only shows what would be done: all that is known of it says so.
     pub dry_run: bool,
     /// What its events call it, and the beginnings that they tell of: where there are several of either,
     /// events of several runs stand together. No more than tells that.
@@ -77,9 +77,13 @@ pub(crate) struct Applied {
 impl Told {
     /// Brings together what two records tell, in whatever order.
     fn and(&mut self, other: Self) {
+        // Of two that contradict each other, the one that hides nothing counts.
+        self.dry_run = match (self.known, other.known) {
+            (true, true) => self.dry_run && other.dry_run,
+            _ => self.dry_run || other.dry_run,
+        };
         self.known |= other.known;
         self.events |= other.events;
-        self.dry_run |= other.dry_run;
         self.names.extend(other.names);
         self.beginnings.extend(other.beginnings);
         for several in [&mut self.names, &mut self.beginnings] {
@@ -176,11 +180,17 @@ impl Runs {
             let told: Vec<&Told> = self
                 .natives(action)
                 .chain(action.places.iter().filter_map(|place| {
+                    // The file is runner's, and says nothing of what AWX ran.
+                    if action.format != Format::AnsibleRunner {
+                        return None;
+                    }
                     let path = &files.get(place.file.0 as usize)?.path;
                     folders.get(folder_of_events(path)?)
                 }))
                 .collect();
-            if told.iter().any(|told| told.dry_run) && !self.certain.contains(&action.key) {
+            let mut known = told.iter().filter(|told| told.known).peekable();
+            let dry = known.peek().is_some() && known.all(|told| told.dry_run);
+            if dry && !self.certain.contains(&action.key) {
                 *applied.dry_runs.entry(action.format).or_default() += 1;
                 return false;
             }
@@ -217,11 +227,7 @@ impl Runs {
                 }
                 RunKey::Folder(file) => {
                     if let Some(folder) = path(file).and_then(folder_of_command) {
-                        let known = folders.entry(folder).or_insert_with(|| told.clone());
-                        // Two copies that contradict each other: it may have been a real one.
-                        let dry_run = known.dry_run && told.dry_run;
-                        known.and(told.clone());
-                        known.dry_run = dry_run;
+                        folders.entry(folder).or_default().and(told.clone());
                     }
                 }
             }

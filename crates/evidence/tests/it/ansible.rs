@@ -368,3 +368,55 @@ fn a_dry_run_of_another_controller_hides_no_run() {
         assert_eq!(dry_runs(&report), 1);
     }
 }
+
+#[test]
+fn a_command_line_of_runners_hides_nothing_that_awx_ran() {
+    let (run, dry) = (job("run", TWELVE), command("--check"));
+    let alone = below(&[("awx/jobs.json", &run), ("awx/command", &dry)]);
+    assert_eq!((alone.counts.ungoverned, dry_runs(&alone)), (1, 0));
+    let with_events = below(&[
+        ("awx/jobs.json", &run),
+        ("awx/job_events/1.json", &events()),
+        ("awx/command", &dry),
+        ("awx/job_events/command", &dry),
+    ]);
+    assert_eq!(
+        (with_events.counts.ungoverned, dry_runs(&with_events)),
+        (2, 0)
+    );
+}
+
+#[test]
+fn of_records_that_contradict_each_other_the_one_that_hides_nothing_counts() {
+    // One job, exported twice: once as what it was, once as a dry run.
+    let (run, dry) = (job("run", TWELVE), job("check", TWELVE));
+    let alone = below(&[("1.json", &run), ("2.json", &dry)]);
+    assert_eq!(alone.counts.ungoverned, 1);
+    for jobs in [[&run, &dry], [&dry, &run]] {
+        let report = below(&[
+            ("1.json", jobs[0]),
+            ("2.json", jobs[1]),
+            ("events.json", &events()),
+        ]);
+        assert_eq!(report.counts.ungoverned, 2);
+    }
+    // Events of a run, copied beside another command line.
+    for copy in ["a", "x"] {
+        let (copied, forged) = (format!("{copy}/job_events/1"), format!("{copy}/command"));
+        let report = below(&[
+            ("run/job_events/1", RUN),
+            ("run/command", &command("-v")),
+            (&copied, RUN),
+            (&forged, &command("--check")),
+        ]);
+        assert_eq!((report.counts.ungoverned, dry_runs(&report)), (7, 0));
+    }
+    // Two copies of a dry run's are one.
+    let twice = below(&[
+        ("a/job_events/1", RUN),
+        ("a/command", &command("--check")),
+        ("x/job_events/1", RUN),
+        ("x/command", &command("-C")),
+    ]);
+    assert!(twice.counts.ungoverned < 7 && dry_runs(&twice) > 0);
+}
