@@ -40,7 +40,7 @@ pub struct Run {
 pub struct Told {
     /// Its command line, or the record of it, was read: what it is can be told.
     pub known: bool,
-    /// Events of it were read.
+    /// Events of it were read that are actions.
     pub events: bool,
     /// It only shows what would be done: all that is known of it says so.
     pub dry_run: bool,
@@ -53,7 +53,7 @@ pub struct Told {
     pub actor: Option<Actor>,
     /// What it names as its reason.
     pub references: Vec<Reference>,
-    /// What it did as far as its own record tells: counts where no event of it was read.
+    /// What it did as far as its own record tells: counts where no event of it is an action.
     pub actions: Vec<Action>,
 }
 

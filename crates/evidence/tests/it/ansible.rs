@@ -420,3 +420,19 @@ fn of_records_that_contradict_each_other_the_one_that_hides_nothing_counts() {
     ]);
     assert!(twice.counts.ungoverned < 7 && dry_runs(&twice) > 0);
 }
+
+#[test]
+fn events_that_are_no_actions_do_not_hide_what_their_job_did() {
+    let run = job("run", TWELVE);
+    let unchanged = events().replace("true", "false");
+    let beginning = events().replace("runner_on_ok", "playbook_on_start");
+    let failed = events().replace("runner_on_ok", "runner_on_failed");
+    for page in [&unchanged, &beginning, &failed] {
+        let report = below(&[("jobs.json", &run), ("events.json", page)]);
+        assert_eq!(summaries(&report), ["job Patch web: patch.yml"], "{page}");
+        assert_eq!(report.counts.ungoverned, 1);
+    }
+    // What is an action takes the place of the job's own.
+    let report = below(&[("jobs.json", &run), ("events.json", &events())]);
+    assert_eq!(summaries(&report), ["apt: upgrade", "apt: upgrade"]);
+}

@@ -218,14 +218,7 @@ impl Event {
         let Some(started) = started.and_then(time) else {
             return Taken::Unreadable("the event has no time");
         };
-        if let Some(job) = job {
-            let told = Told {
-                events: true,
-                ..Told::default()
-            };
-            let by = RunKey::Native(job.to_owned());
-            rows.push(Row::Run(Box::new(Run { by, told })));
-        } else {
+        if job.is_none() {
             let beginning = name == "playbook_on_start";
             let told = Told {
                 names: self.runner_ident.some().map(clip).into_iter().collect(),
@@ -265,6 +258,13 @@ impl Event {
         }
         if let Some(job) = job {
             references::add(&mut found, Reference::Native(job.to_owned()));
+            // Only what became an action takes the place of the job's own.
+            let told = Told {
+                events: true,
+                ..Told::default()
+            };
+            let by = RunKey::Native(job.to_owned());
+            rows.push(Row::Run(Box::new(Run { by, told })));
         }
         let parts = [
             &self.uuid.0,

@@ -153,7 +153,7 @@ impl JsonReader for Awx {
             reads: "AWX, Automation Platform (/api/v2): jobs, ad_hoc_commands, job_events, \
                     workflow_approvals. An event's job tells whether it was a dry run, and who \
                     started it",
-            actions: "each task that changed a host, where events of the job were read; else the \
+            actions: "each task that changed a host, where such events of the job were read; else the \
                       job, for each host that its limit names, or for its inventory; not dry runs \
                       (job_type check), nor jobs that failed or changed no host, nor updates of \
                       projects and inventories",
