@@ -19,8 +19,10 @@ use std::path::{Path, PathBuf};
 const PLACES_MAX: usize = 40;
 /// Lines of one place at most.
 const LINES_MAX: usize = 200;
-/// Bytes of one place at most.
+/// Bytes of one place at most, those of the line that names the columns among them.
 const BYTES_MAX: usize = 16 * 1024;
+/// Bytes of the line that names the columns.
+const HEAD_BYTES_MAX: usize = 4 * 1024;
 /// How far from its place a record is looked for.
 const WINDOW: usize = 256 * 1024;
 
@@ -50,7 +52,7 @@ pub struct Quote {
     pub head: Option<String>,
     /// The lines as they stand there; hostile text.
     pub lines: Vec<String>,
-    /// True where they go on beyond what is quoted.
+    /// True where they, or the line that names the columns, go on beyond what is quoted.
     pub cut: bool,
     /// What keeps them from being what was judged, or from being quoted at all.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -210,7 +212,41 @@ impl Quote {
         while self.lines.last().is_some_and(String::is_empty) {
             self.lines.pop();
         }
+        self.bound();
     }
+
+    /// Keeps no more than so many bytes of all that is quoted, as it is shown.
+    fn bound(&mut self) {
+        let mut left = BYTES_MAX;
+        if let Some(head) = &mut self.head {
+            self.cut |= shorten(head, HEAD_BYTES_MAX);
+            left = left.saturating_sub(head.len());
+        }
+        let mut kept = 0;
+        for line in &mut self.lines {
+            if left == 0 {
+                break;
+            }
+            self.cut |= shorten(line, left);
+            left = left.saturating_sub(line.len() + 1);
+            kept += 1;
+        }
+        self.cut |= kept < self.lines.len();
+        self.lines.truncate(kept);
+    }
+}
+
+/// Cuts a text to at most so many bytes. True where there were more.
+fn shorten(text: &mut String, bytes_max: usize) -> bool {
+    let longer = text.len() > bytes_max;
+    if longer {
+        let mut end = bytes_max;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+    }
+    longer
 }
 
 fn text(line: &[u8]) -> String {
@@ -303,6 +339,7 @@ fn dpkg(bytes: &[u8], items: &[String], quote: &mut Quote) {
     let mut lines = all.filter(|line| told.iter().any(|told| line.ends_with(told.as_str())));
     quote.lines = lines.by_ref().take(told.len().min(LINES_MAX)).collect();
     quote.cut = quote.lines.len() < told.len();
+    quote.bound();
 }
 
 /// Quotes rows of dnf's history, by the ids of their transactions.
@@ -310,8 +347,9 @@ fn database(content: &mut dyn BufRead, path: &Path, quotes: &mut [Quote]) -> io:
     let mut content = content;
     let database = Database::open(&mut content, path)?;
     for quote in quotes {
-        let (lines, cut) = dnf::quoted(&database, quote.place.line.unwrap_or_default(), LINES_MAX)?;
-        (quote.lines, quote.cut) = (lines, cut);
+        let id = quote.place.line.unwrap_or_default();
+        (quote.lines, quote.cut) = dnf::quoted(&database, id, LINES_MAX, BYTES_MAX)?;
+        quote.bound();
     }
     Ok(())
 }

@@ -393,3 +393,52 @@ fn what_is_quoted_is_bounded_and_harmless() {
     let explained = read.explained(Format::AptHistory);
     assert_eq!((explained.quotes.len(), explained.more_places), (40, 20));
 }
+
+#[test]
+fn no_quote_is_longer_than_it_may_be_whatever_is_hostile() {
+    let bytes = |explained: &Explained<'_>| -> usize {
+        let quote = &explained.quotes[0];
+        assert!(quote.cut && !quote.lines.is_empty(), "{:?}", quote.of);
+        quote.lines.join("\n").len() + quote.head.as_ref().map_or(0, String::len)
+    };
+    // A line of columns, and bytes that are no text, which are shown as more.
+    let mapping =
+        "kind = \"action\"\n[fields]\nsystem = \"Host\"\nstarted = \"Start\"\n".to_owned();
+    let table = format!(
+        "Host,Start,{}\nweb-1,2026-11-05T02:00:00Z,",
+        "é".repeat(20_000)
+    );
+    let wide = read(&[("jobs.csv", table.into())], &[&mapping]);
+    assert!(bytes(&wide.explained(Format::Mapped)) <= 16 * 1024);
+    let (before, after) = HISTORY.split_once("End-Date").unwrap();
+    let odd = [
+        before.as_bytes(),
+        &vec![0xff; 15_000],
+        b"\nEnd-Date",
+        after.as_bytes(),
+    ]
+    .concat();
+    let odd = read(&[("h", odd)], &[]);
+    assert!(bytes(&odd.explained(Format::AptHistory)) <= 16 * 1024);
+    // Lines that end like one of dpkg's.
+    let junk = "x".repeat(100_000);
+    let dpkg = format!(
+        "2026-11-04 12:00:00 install a:amd64 <none> 6\n{junk} install a:amd64 <none> 6\n\
+         2026-11-04 12:00:00 install b:amd64 <none> 6\n2026-11-04 12:00:09 startup archives unpack\n"
+    );
+    let dpkg = read(&[("dpkg.log", dpkg.into())], &[]);
+    assert!(bytes(&dpkg.explained(Format::Dpkg)) <= 16 * 1024);
+    // Columns without number.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.sqlite");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let mut sql = include_str!("../fixtures/dnf/history.sql").to_owned();
+    for column in 0..40 {
+        let text = "é".repeat(3_000);
+        sql += &format!("ALTER TABLE trans ADD COLUMN c{column} TEXT DEFAULT '{text}';\n");
+    }
+    connection.execute_batch(&sql).unwrap();
+    drop(connection);
+    let dnf = read(&[("history.sqlite", std::fs::read(&path).unwrap())], &[]);
+    assert!(bytes(&dnf.explained(Format::Dnf)) <= 16 * 1024);
+}

@@ -166,6 +166,7 @@ fn read_all(
 }
 
 /// The rows of a transaction as the database has them, so many at most, and whether there are more.
+/// No more is read once there are so many bytes.
 ///
 /// # Errors
 /// Where it cannot be read.
@@ -173,9 +174,11 @@ pub(crate) fn quoted(
     database: &Database,
     id: u64,
     rows_max: usize,
+    bytes_max: usize,
 ) -> io::Result<(Vec<String>, bool)> {
     let read = || -> rusqlite::Result<(Vec<String>, bool)> {
         let mut quoted = Vec::new();
+        let mut bytes = 0;
         let Some(shape) = shape(database)? else {
             return Ok((quoted, false));
         };
@@ -195,11 +198,14 @@ pub(crate) fn quoted(
             let names: Vec<String> = statement.column_names().map(clip).collect();
             let mut rows = statement.query([i64::try_from(id).unwrap_or(-1)])?;
             while let Some(row) = rows.next()? {
-                if quoted.len() >= rows_max {
+                if quoted.len() >= rows_max || bytes > bytes_max {
                     return Ok((quoted, true));
                 }
                 let mut line = format!("{table}:");
                 for (at, name) in names.iter().enumerate() {
+                    if bytes + line.len() > bytes_max {
+                        break;
+                    }
                     let value = match row.get_ref(at)? {
                         ValueRef::Null => "NULL".to_owned(),
                         ValueRef::Integer(number) => number.to_string(),
@@ -209,10 +215,11 @@ pub(crate) fn quoted(
                     };
                     line.push_str(&format!(" {name}={value}"));
                 }
+                bytes += line.len();
                 quoted.push(line);
             }
         }
-        Ok((quoted, false))
+        Ok((quoted, bytes > bytes_max))
     };
     read().map_err(|error| io::Error::other(words(&error)))
 }
