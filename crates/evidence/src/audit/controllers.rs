@@ -11,6 +11,12 @@ use std::path::Path;
 /// What stands between an id and the number of the file that it was read in, until the controllers are
 /// known. No text that is read has it.
 const MARK: char = '\u{1f}';
+/// The kinds of records that the ids of runs come from.
+pub(crate) const JOB: &str = "job";
+const EVENT: &str = "event";
+/// What a controller is called of whose exports nothing is known but that they lie elsewhere. No folder is
+/// called so.
+const ELSEWHERE: &str = "elsewhere/";
 /// Folders that exports of one controller lie in, by what they are of.
 const USUAL: [&str; 8] = [
     "ad_hoc_commands",
@@ -30,10 +36,22 @@ pub struct Given {
     pub file: FileNumber,
     /// The id.
     pub id: String,
-    /// What kind of record has it.
+    /// What kind of record has it: a job, an approval; or an event, which only says where events lie.
     pub kind: &'static str,
     /// What one controller gives it to only once: when that was made, and its name.
     pub to: String,
+}
+
+impl Given {
+    /// Events of jobs that are actions lie in this file.
+    pub(crate) const fn event(file: FileNumber) -> Self {
+        Self {
+            file,
+            id: String::new(),
+            kind: EVENT,
+            to: String::new(),
+        }
+    }
 }
 
 /// An id as it is kept until the controllers are known.
@@ -58,7 +76,7 @@ impl Controllers {
         let mut kinds: BTreeMap<&str, BTreeSet<&Path>> = BTreeMap::new();
         let mut to: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         let mut mixed: BTreeMap<(&Path, &str), BTreeSet<&str>> = BTreeMap::new();
-        for one in given {
+        for one in given.iter().filter(|one| one.kind != EVENT) {
             let Some(root) = root_of(one.file) else {
                 continue;
             };
@@ -67,11 +85,27 @@ impl Controllers {
             mixed.entry((root, &one.id)).or_default().insert(&one.to);
         }
         let shown = to.values().any(|to| to.len() > 1);
-        if !shown && kinds.values().all(|roots| roots.len() < 2) {
+        let roots: BTreeSet<&Path> = kinds.values().flatten().copied().collect();
+        let roots: Vec<&Path> = roots.into_iter().collect();
+        // A file is of the nearest folder with jobs or approvals above it.
+        let nearest = |path: &Path| {
+            let near = path
+                .ancestors()
+                .find_map(|at| roots.binary_search(&at).ok());
+            near.unwrap_or(roots.len())
+        };
+        // Events that lie apart from all jobs may be of another controller's.
+        let apart = kinds.get(JOB).is_some_and(|jobs| {
+            let mut events = given.iter().filter(|one| one.kind == EVENT);
+            events.any(|one| {
+                let file = files.get(one.file.0 as usize);
+                let near = file.and_then(|file| roots.get(nearest(&file.path)));
+                near.is_none_or(|root| !jobs.contains(root))
+            })
+        });
+        if !shown && !apart && kinds.values().all(|roots| roots.len() < 2) {
             return Self::default();
         }
-        let roots: BTreeSet<&Path> = kinds.into_values().flatten().collect();
-        let roots: Vec<&Path> = roots.into_iter().collect();
         let several = |root: &Path| {
             let mut all = mixed.iter();
             all.any(|((of, _), to)| *of == root && to.len() > 1)
@@ -80,13 +114,6 @@ impl Controllers {
             .iter()
             .map(|root| (clip(&root.to_string_lossy()), several(root)))
             .collect();
-        // A file is of the nearest folder with jobs or approvals above it.
-        let nearest = |path: &Path| {
-            let near = path
-                .ancestors()
-                .find_map(|at| roots.binary_search(&at).ok());
-            near.unwrap_or(roots.len())
-        };
         let of = files.iter().enumerate().map(|(number, file)| {
             let number = FileNumber(u32::try_from(number).unwrap_or(u32::MAX));
             (number, nearest(&file.path))
@@ -98,6 +125,20 @@ impl Controllers {
         }
     }
 
+    /// An id without the file that it was read in, where nothing but folders speaks for several
+    /// controllers: in another folder, it may be of the same one.
+    pub(crate) fn alike<'m>(&self, marked: &'m str) -> Option<&'m str> {
+        if self.shown || self.groups.is_empty() {
+            return None;
+        }
+        marked.split_once(MARK).map(|(id, _)| id)
+    }
+
+    /// Such an id, as that of a controller of which no more is known: a link by it is an unclear one.
+    pub(crate) fn elsewhere(id: &str) -> String {
+        format!("{id} of {ELSEWHERE}")
+    }
+
     /// An id, with the controller that gave it where they are several.
     pub(crate) fn id(&self, marked: &str) -> String {
         let Some((id, file)) = marked.split_once(MARK) else {
@@ -105,7 +146,8 @@ impl Controllers {
         };
         match self.group(file) {
             None => id.to_owned(),
-            Some((name, _)) => format!("{id} of {name}"),
+            Some(None) => Self::elsewhere(id),
+            Some(Some((name, _))) => format!("{id} of {name}"),
         }
     }
 
@@ -113,16 +155,16 @@ impl Controllers {
     pub(crate) fn is_mixed(&self, marked: &str) -> bool {
         let file = marked.split_once(MARK).map(|(_, file)| file);
         file.and_then(|file| self.group(file))
-            .is_some_and(|(_, mixed)| *mixed)
+            .is_some_and(|group| group.is_none_or(|(_, mixed)| *mixed))
     }
 
-    fn group(&self, file: &str) -> Option<&(String, bool)> {
-        const NOWHERE: &(String, bool) = &(String::new(), true);
+    /// The group of a file where there are several: none where it is of none of them.
+    fn group(&self, file: &str) -> Option<Option<&(String, bool)>> {
         if self.groups.is_empty() {
             return None;
         }
         let group = self.of.get(&FileNumber(file.parse().ok()?))?;
-        Some(self.groups.get(*group).unwrap_or(NOWHERE))
+        Some(self.groups.get(*group))
     }
 
     /// What an action names, with controllers.
@@ -152,9 +194,8 @@ impl Controllers {
             let own = self.id(marked);
             if self.is_mixed(marked) {
                 unclear.push(Reference::Native(own));
-            } else if !self.shown
-                && let Some((id, _)) = marked.split_once(MARK)
-            {
+            } else if let Some(id) = self.alike(marked) {
+                unclear.push(Reference::Native(Self::elsewhere(id)));
                 let others = self
                     .groups
                     .iter()

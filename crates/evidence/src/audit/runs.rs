@@ -12,6 +12,8 @@ use std::path::Path;
 /// How runner calls the file with a run's command line, and the folder beside it with its events.
 const COMMAND: &str = "command";
 const EVENTS: &str = "job_events";
+/// The most runs that a job of another folder lends to events of its id.
+const LENT_MAX: usize = 16;
 /// So many are more than one.
 const SEVERAL: usize = 2;
 
@@ -130,7 +132,25 @@ impl Runs {
             certain: self.certain,
             ..Self::default()
         };
+        let mut lent: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut events: BTreeMap<RunKey, String> = BTreeMap::new();
         for (by, mut told) in self.told {
+            if let RunKey::Native(marked) = &by
+                && let Some(id) = controllers.alike(marked)
+            {
+                if told.known {
+                    let named = lent.entry(id.to_owned()).or_default();
+                    named.extend(told.references.iter().filter_map(|one| match one {
+                        Reference::Native(run) => controllers.alike(run).map(str::to_owned),
+                        _ => None,
+                    }));
+                    while named.len() > LENT_MAX {
+                        named.pop_last();
+                    }
+                } else {
+                    events.insert(RunKey::Native(controllers.id(marked)), id.to_owned());
+                }
+            }
             for action in &mut told.actions {
                 controllers.of_action(action);
             }
@@ -146,6 +166,18 @@ impl Runs {
                 by => by,
             };
             of.keep(Run { by, told });
+        }
+        // Of events without a record of their job, one in another folder may be that record. All that it
+        // says is then unclear: not who, not what for, nor that it was a dry run.
+        for (by, id) in events {
+            if let (Some(told), Some(named)) = (of.told.get_mut(&by), lent.get(&id))
+                && !told.known
+            {
+                let named = named.iter().map(|run| Controllers::elsewhere(run));
+                told.references.extend(named.map(Reference::Native));
+                told.references.sort();
+                told.references.dedup();
+            }
         }
         of
     }

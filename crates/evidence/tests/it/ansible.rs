@@ -436,3 +436,54 @@ fn events_that_are_no_actions_do_not_hide_what_their_job_did() {
     let report = below(&[("jobs.json", &run), ("events.json", &events())]);
     assert_eq!(summaries(&report), ["apt: upgrade", "apt: upgrade"]);
 }
+
+#[test]
+fn events_that_lie_apart_from_all_jobs_are_never_taken_for_those_of_one_of_them() {
+    let (events, run, dry) = (events(), job("run", TWELVE), job("check", TWELVE));
+    let yes = approval(TWELVE, "ada", "ben", "2026-11-05T01:30:00Z");
+    // The other controller's jobs were not exported.
+    let hidden = below(&[("a/jobs.json", &dry), ("b/events.json", &events)]);
+    assert_eq!((hidden.counts.ungoverned, dry_runs(&hidden)), (2, 1));
+    assert!(gap(&hidden), "{:?}", hidden.gaps);
+    // An approval of the one's run is none of the other's, wherever it lies.
+    let unclear = |host: &str| {
+        let reasons = vec![Reason::ControllerUnclear];
+        (host.to_owned(), Some(Verdict::Partial), reasons)
+    };
+    for (approvals, of_the_job) in [
+        (
+            "a/approvals.json",
+            ("web01".to_owned(), Some(Verdict::Clean), vec![]),
+        ),
+        ("b/approvals.json", unclear("web01")),
+        ("c/approvals.json", unclear("web01")),
+    ] {
+        let report = below(&[
+            ("a/jobs.json", &run),
+            (approvals, &yes),
+            ("b/events.json", &events),
+        ]);
+        let expected = [of_the_job, unclear("web01"), unclear("web02")];
+        assert_eq!(reasons(&report), expected, "{approvals}");
+    }
+    // Nor does the one's job say who started the other's, or what it was for.
+    let by_hand = run.replace(r#""launch_type":"workflow""#, r#""launch_type":"manual""#);
+    let by_hand = by_hand.replace(
+        r#""name":"Weekly","type":"workflow_job""#,
+        r#""name":"ada","type":"user""#,
+    );
+    let by_hand = by_hand.replace(r#""playbook""#, r#""extra_vars":"CHG0031337","playbook""#);
+    let report = below(&[("a/jobs.json", &by_hand), ("b/events.json", &events)]);
+    assert_eq!(report.counts.ungoverned, 2);
+    let number = |found: &&countersign_evidence::audit::ActionFound| {
+        format!("{:?}", found.action.references).contains("CHG0031337")
+    };
+    assert_eq!(report.actions.iter().filter(number).count(), 1);
+    // Below the folder with the jobs, they are of these.
+    let below_it = below(&[
+        ("awx/jobs/1.json", &run),
+        ("awx/approvals.json", &yes),
+        ("awx/runs/42/job_events/1.json", &events),
+    ]);
+    assert_eq!(below_it.counts.clean, 2);
+}

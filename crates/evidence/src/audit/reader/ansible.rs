@@ -5,6 +5,7 @@
 use super::lenient::{Flag, Marks, Object, Text, clip, key, parse};
 use super::references;
 use super::{About, Context, JsonReader, Record, Taken};
+use crate::audit::controllers::Given;
 use crate::audit::model::{Action, Actor, Exclusion, Format, Nature, Reference, Row};
 use crate::audit::moment::Moment;
 use crate::audit::runs::{Run, RunKey, Told};
@@ -265,6 +266,7 @@ impl Event {
             };
             let by = RunKey::Native(job.to_owned());
             rows.push(Row::Run(Box::new(Run { by, told })));
+            rows.push(Row::Given(Box::new(Given::event(record.place.file))));
         }
         let parts = [
             &self.uuid.0,

@@ -6,7 +6,7 @@ use super::ansible::{Event, is_check};
 use super::lenient::{Flag, Marks, Object, Text, clip, key, parse};
 use super::references;
 use super::{About, Context, JsonReader, Record, Taken};
-use crate::audit::controllers::{Given, marked};
+use crate::audit::controllers::{Given, JOB, marked};
 use crate::audit::model::{
     Action, Actor, Change, ChangeKind, Decision, Exclusion, FileNumber, Format, Naming, Nature,
     Outcome, Plan, Reference, Row,
@@ -218,7 +218,7 @@ impl Job {
             id: clip(id),
             kind: match self.kind.0.as_str() {
                 "workflow_approval" => "approval",
-                _ => "job",
+                _ => JOB,
             },
             to: clip(&format!("{} {}", self.created.clip(), self.name.clip())),
         })));
