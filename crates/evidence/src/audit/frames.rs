@@ -485,6 +485,18 @@ const TOO_LONG: &str = "longer than records may be";
 /// Why a record has no end.
 const UNBALANCED: &str = "its brackets and quotes do not balance";
 
+/// Where the object ends with which these bytes begin, as streams of them are cut, though it be no JSON:
+/// as what fills a line, and by its brackets. All of them where it goes on and they are not `whole`.
+pub(crate) fn ends(bytes: &[u8], whole: bool) -> [Option<usize>; 2] {
+    let look = bytes.get(..LOOK_BYTES_MAX).unwrap_or(bytes);
+    let by_brackets = match Scan::default().run(bytes, 0) {
+        Step::End(end) => Some(end),
+        Step::More(_) if !whole => Some(bytes.len()),
+        Step::More(_) | Step::Next(_) | Step::Lost(_) => None,
+    };
+    [line(look).and_then(|line| single(look, line)), by_brackets]
+}
+
 /// How long the object seems to be that fills a line: the line ends with a brace, the next
 /// one begins with one, and no brace is followed by white space or another brace. An object that
 /// went on behind such a line would go on with a comma or a closing bracket. What is broken within

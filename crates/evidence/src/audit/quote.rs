@@ -2,6 +2,7 @@
 //! the file, at their place, in bounds. Says where a file is no longer what was read. Judges nothing.
 
 use super::database::Database;
+use super::frames;
 use super::input;
 use super::model::{Format, Place};
 use super::own::OwnLog;
@@ -128,7 +129,10 @@ pub fn explained<'r>(
             };
             if let Err(why) = again {
                 for quote in &mut of_file {
-                    quote.note.get_or_insert_with(|| why.clone());
+                    quote.note = Some(match quote.note.take() {
+                        Some(also) => format!("{why}; {also}"),
+                        None => why.clone(),
+                    });
                 }
             }
         }
@@ -184,7 +188,14 @@ fn again(
                     let bytes = bytes.get(blank.count()..).unwrap_or_default();
                     quote.take(bytes, row(bytes), filled);
                 }
-                (_, Some(b'{')) => quote.take(bytes, object(bytes), filled),
+                (_, Some(b'{')) => {
+                    let (length, certain) = object(bytes, filled);
+                    quote.take(bytes, length, filled);
+                    if !certain {
+                        quote.cut = true;
+                        quote.note = Some("where this record ends cannot be told".to_owned());
+                    }
+                }
                 _ if of_dpkg(quote, found) => dpkg(bytes, &found.action.items, quote),
                 _ => quote.take(bytes, stanza(bytes), filled),
             }
@@ -288,12 +299,20 @@ impl Window<'_> {
     }
 }
 
-/// How long the JSON value is with which these bytes begin; all of them where none ends.
-fn object(bytes: &[u8]) -> usize {
+/// How long the object is with which these bytes begin, and whether that is certain. Where no end of it
+/// is found, its first line: what stands behind it is other records'.
+fn object(bytes: &[u8], filled: bool) -> (usize, bool) {
     let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<IgnoredAny>();
-    match values.next() {
-        Some(Ok(_)) => values.byte_offset(),
-        _ => bytes.len(),
+    if let Some(Ok(_)) = values.next() {
+        return (values.byte_offset(), true);
+    }
+    match frames::ends(bytes, !filled) {
+        [Some(line), Some(brackets)] => (line.min(brackets), line == brackets),
+        [Some(end), None] | [None, Some(end)] => (end, true),
+        [None, None] => {
+            let mut lines = bytes.split(|byte| *byte == b'\n');
+            (lines.next().map_or(0, <[u8]>::len), false)
+        }
     }
 }
 
@@ -379,4 +398,35 @@ fn own(path: &Path, logs: &[OwnLog<'_>], quotes: &mut [Quote]) -> Result<(), Str
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::object;
+
+    #[test]
+    fn an_object_that_is_no_json_is_quoted_without_its_neighbours() {
+        let neighbour = r#"{"of":"another"}"#;
+        let deep = format!("{{\"a\":{}1{},}}", "[".repeat(5_000), "]".repeat(5_000));
+        // By its brackets, as a line, and up to the end of its line.
+        for (broken, certain) in [
+            (r#"{"a":tru,"b":{}}"#, true),
+            ("{\"a\":\n tru}", true),
+            (r#"{"a":[1}"#, true),
+            (r#"{"a":"open}"#, true),
+            (r#"{"a":"open"#, false),
+            (deep.as_str(), true),
+        ] {
+            let bytes = format!("{broken}\n{neighbour}\n{neighbour}\n");
+            let whole = (broken.len(), certain);
+            assert_eq!(object(bytes.as_bytes(), false), whole, "{broken:.40}");
+        }
+        let listed = format!("{{\"a\":tru}},{neighbour}]");
+        assert_eq!(object(listed.as_bytes(), false), (9, true));
+        // What goes on beyond the window is all of this record.
+        let long = format!("{{\"a\":tru,\n\"b\":\"{}", "x".repeat(1_000));
+        assert_eq!(object(long.as_bytes(), true), (long.len(), true));
+        // And what is JSON is what a parser says.
+        assert_eq!(object(neighbour.as_bytes(), false), (neighbour.len(), true));
+    }
 }

@@ -366,6 +366,35 @@ fn what_changed_since_or_cannot_be_read_again_is_told() {
 }
 
 #[test]
+fn a_record_that_is_broken_since_is_quoted_without_its_neighbours() {
+    let event = |id: &str, host: &str| {
+        format!(
+            r#"{{"uuid":"{id}","counter":9,"stdout":"","runner_ident":"n","event":"runner_on_ok","created":"2026-11-22T02:55:09Z","event_data":{{"play":"Patch","task":"Upgrade","task_action":"apt","host":"{host}","res":{{"changed":true}}}}}}"#
+        )
+    };
+    let (ours, other) = (event("u-1", "web01"), event("u-2", "elsewhere"));
+    let text = format!("{ours}\n{other}\n");
+    let read = read(&[("events.jsonl", text.clone().into())], &[]);
+    let mut found = read.report.actions.iter();
+    let found = found.find(|one| one.action.system == "web01");
+    for (from, to) in [
+        (r#""counter":9"#, r#""counter":x"#),
+        (r#""stdout":"""#, r#""stdout":""#),
+        ("}}}\n", "\n"),
+    ] {
+        let broken = text.replacen(from, to, 1);
+        assert_ne!(broken, text);
+        std::fs::write(read.folder.path().join("events.jsonl"), &broken).unwrap();
+        let explained = explained(&read.report, found.unwrap(), &read.context, &[]);
+        let quote = &explained.quotes[0];
+        assert_eq!(quote.lines, [broken.lines().next().unwrap()]);
+        let note = quote.note.as_ref().unwrap();
+        assert!(note.contains("has changed"), "{note}");
+        assert_eq!(quote.cut, note.contains("ends cannot be told"), "{note}");
+    }
+}
+
+#[test]
 fn what_is_quoted_is_bounded_and_harmless() {
     let long = HISTORY.replacen(
         "/usr/bin/unattended-upgrade\n",
