@@ -3,6 +3,7 @@
 //! it contains is believed nothing: only plain tables are read, nothing of its schema is run that could
 //! do harm, values are bounded, and a query that does not end is ended.
 
+use super::input;
 use countersign_domain::text::shown;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -37,6 +38,8 @@ pub(crate) fn is_beside(beginning: &[u8]) -> bool {
 /// A copy of a database, which is gone when this is dropped.
 pub(crate) struct Database {
     pub(crate) connection: Connection,
+    /// The SHA-256 of the second file that was copied with it, if there was one with anything in it.
+    pub(crate) beside_sha256: Option<String>,
     _folder: tempfile::TempDir,
 }
 
@@ -49,14 +52,20 @@ impl Database {
         let folder = tempfile::Builder::new().prefix("countersign-").tempdir()?;
         let copy = folder.path().join("copy.sqlite");
         bounded_copy(content, &copy)?;
-        if let Some(wal) = beside(path)
+        let mut beside_sha256 = None;
+        if let Some(wal) = beside(path).filter(|wal| wal.is_file())
             && let Ok(mut wal) = File::open(wal)
         {
-            bounded_copy(&mut wal, &folder.path().join("copy.sqlite-wal"))?;
+            let copy = folder.path().join("copy.sqlite-wal");
+            bounded_copy(&mut wal, &copy)?;
+            // Of the copy, before SQLite sees it.
+            let whole = input::open(&copy)?.source.whole()?;
+            beside_sha256 = Some(whole.sha256).filter(|_| whole.bytes > 0);
         }
         let connection = open(&copy).map_err(|error| io::Error::other(words(&error)))?;
         Ok(Self {
             connection,
+            beside_sha256,
             _folder: folder,
         })
     }
@@ -67,11 +76,11 @@ pub(crate) fn words(error: &rusqlite::Error) -> String {
     format!("as a database: {}", shown(&error.to_string(), 200))
 }
 
-/// The second file: `history.sqlite-wal` beside `history.sqlite`.
-fn beside(path: &Path) -> Option<PathBuf> {
+/// Where the second file is, if there is one: `history.sqlite-wal` beside `history.sqlite`.
+pub(crate) fn beside(path: &Path) -> Option<PathBuf> {
     let mut name = path.file_name()?.to_owned();
     name.push("-wal");
-    Some(path.with_file_name(name)).filter(|wal| wal.is_file())
+    Some(path.with_file_name(name))
 }
 
 fn bounded_copy(content: &mut dyn Read, to: &Path) -> io::Result<()> {

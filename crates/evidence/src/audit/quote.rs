@@ -1,7 +1,7 @@
 //! Quotes the lines of the logs that an action, its record and its approval stand in: read again from
 //! the file, at their place, in bounds. Says where a file is no longer what was read. Judges nothing.
 
-use super::database::Database;
+use super::database::{Database, beside};
 use super::frames;
 use super::input;
 use super::model::{Format, Place};
@@ -125,7 +125,11 @@ pub fn explained<'r>(
             let again = if file.rows.contains_key(&Format::Countersign) {
                 own(&file.path, logs, &mut of_file)
             } else {
-                again(&file.path, &file.sha256, found, context, &mut of_file)
+                let judged = Judged {
+                    sha256: &file.sha256,
+                    beside_sha256: beside_sha256(report, &file.path),
+                };
+                again(&file.path, judged, found, context, &mut of_file)
             };
             if let Err(why) = again {
                 for quote in &mut of_file {
@@ -146,10 +150,23 @@ pub fn explained<'r>(
     }
 }
 
+/// What a file was when it was judged.
+struct Judged<'r> {
+    sha256: &'r str,
+    /// The same of the second file of a database, where it was among what was read, and not empty.
+    beside_sha256: Option<&'r str>,
+}
+
+fn beside_sha256<'r>(report: &'r Report, path: &Path) -> Option<&'r str> {
+    let beside = beside(path)?;
+    let file = report.files.iter().find(|file| file.path == beside)?;
+    Some(file.sha256.as_str()).filter(|_| file.bytes > 0)
+}
+
 /// Reads a file again, for the places in it.
 fn again(
     path: &Path,
-    sha256: &str,
+    judged: Judged<'_>,
     found: &ActionFound,
     context: &Context,
     quotes: &mut [Quote],
@@ -164,8 +181,10 @@ fn again(
     }
     let mut opened = input::open(path).map_err(failed)?;
     let (shape, begins) = Shape::of(&mut opened.content, context).map_err(failed)?;
+    let mut beside = Ok(());
     if shape == Shape::Database {
-        database(&mut opened.content, path, quotes).map_err(failed)?;
+        let now = database(&mut opened.content, path, quotes).map_err(failed)?;
+        beside = unchanged_beside(judged.beside_sha256, now.as_deref());
     } else {
         let mut window = Window {
             content: &mut opened.content,
@@ -202,12 +221,29 @@ fn again(
         }
     }
     let whole = opened.source.whole().map_err(failed)?;
-    if whole.sha256 != sha256 {
+    if whole.sha256 != judged.sha256 {
         return Err(
             "the file has changed since it was judged: this is what stands there now".to_owned(),
         );
     }
-    Ok(())
+    beside
+}
+
+/// Whether the second file of a database is what it was when its rows were judged.
+fn unchanged_beside(judged: Option<&str>, now: Option<&str>) -> Result<(), String> {
+    let why = match (judged, now) {
+        (None, None) => return Ok(()),
+        (Some(judged), Some(now)) if judged == now => return Ok(()),
+        (None, Some(_)) => {
+            "the file -wal beside it, in which its newest rows may stand, was not among what was \
+             judged, or was empty: whether it has changed since cannot be told"
+        }
+        (Some(_), _) => {
+            "the file -wal beside it, in which its newest rows may stand, has changed since it was \
+             judged: this is what stands there now"
+        }
+    };
+    Err(why.to_owned())
 }
 
 impl Quote {
@@ -361,16 +397,24 @@ fn dpkg(bytes: &[u8], items: &[String], quote: &mut Quote) {
     quote.bound();
 }
 
-/// Quotes rows of dnf's history, by the ids of their transactions.
-fn database(content: &mut dyn BufRead, path: &Path, quotes: &mut [Quote]) -> io::Result<()> {
+/// Quotes rows of dnf's history, by the ids of their transactions. Returns the SHA-256 of the second
+/// file that was read with it.
+fn database(
+    content: &mut dyn BufRead,
+    path: &Path,
+    quotes: &mut [Quote],
+) -> io::Result<Option<String>> {
     let mut content = content;
     let database = Database::open(&mut content, path)?;
     for quote in quotes {
         let id = quote.place.line.unwrap_or_default();
         (quote.lines, quote.cut) = dnf::quoted(&database, id, LINES_MAX, BYTES_MAX)?;
+        if quote.lines.is_empty() {
+            quote.note = Some("the database has no such row any more".to_owned());
+        }
         quote.bound();
     }
-    Ok(())
+    Ok(database.beside_sha256)
 }
 
 /// Quotes entries of Countersign's own log, by their numbers.

@@ -313,6 +313,48 @@ fn rows_of_dnfs_database_are_quoted_as_they_are() {
 }
 
 #[test]
+fn rows_that_changed_in_the_second_file_of_a_database_are_not_quoted_as_what_was_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.sqlite");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection
+        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0;")
+        .unwrap();
+    connection
+        .execute_batch(include_str!("../fixtures/dnf/history.sql"))
+        .unwrap();
+    let context = Context::new(Some("UTC"), "web-1").unwrap();
+    let main = std::fs::read(&path).unwrap();
+    let judged = report(folder.path(), &context);
+    let alone = report(&path, &context);
+    let quote = |report: &Report| {
+        let found = report.actions.first().unwrap();
+        explained(report, found, &context, &[]).quotes.remove(0)
+    };
+    let note = |report: &Report| quote(report).note.unwrap_or_default();
+    assert_eq!(note(&judged), "");
+    // Of a second file that was not judged by itself, nothing tells what it was.
+    assert!(note(&alone).contains("cannot be told"), "{}", note(&alone));
+    // The file itself stays what it was.
+    connection
+        .execute_batch("UPDATE trans SET cmdline = 'another';")
+        .unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), main);
+    let changed = quote(&judged);
+    assert!(changed.lines[0].contains("'another'"), "{changed:?}");
+    assert!(changed.note.unwrap().contains("has changed since"));
+    // And without the second file nothing of it is there.
+    std::fs::remove_file(folder.path().join("history.sqlite-wal")).unwrap();
+    let gone = quote(&judged);
+    assert!(gone.lines.is_empty());
+    let note = gone.note.unwrap();
+    assert!(
+        note.contains("has changed since") && note.contains("no such row"),
+        "{note}"
+    );
+}
+
+#[test]
 fn entries_of_our_own_log_are_quoted() {
     let mut house = House::ready(Founding::default());
     Tale::approved(&mut house);
