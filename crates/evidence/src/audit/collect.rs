@@ -11,6 +11,7 @@ use super::model::{
 };
 use super::moment::Moment;
 use super::own;
+use super::pages::Page;
 use super::reader::Context;
 use super::runs::{Runs, clearer};
 use countersign_domain::Digest;
@@ -51,6 +52,9 @@ pub struct FileRead {
     pub unreadable: u64,
     /// Records or lines of no format that is known.
     pub unrecognised: u64,
+    /// The pages in it, of lists that have several.
+    #[serde(skip)]
+    pub(crate) pages: Vec<Page>,
     /// Why it was not read to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
@@ -67,6 +71,7 @@ impl FileRead {
             rows: BTreeMap::new(),
             unreadable: 0,
             unrecognised: 0,
+            pages: Vec::new(),
             broken: None,
         }
     }

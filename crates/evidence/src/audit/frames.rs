@@ -6,6 +6,7 @@
 mod scan;
 mod wrapper;
 
+use super::pages::{PAGES_MAX, Page};
 use super::structure::{Line, line};
 use memchr::{memchr, memchr_iter};
 use scan::{Scan, Step};
@@ -96,6 +97,8 @@ pub(crate) struct Frames<R> {
     around: State,
     /// With what the last object began that wraps no list: others that do wrap none either.
     plain: Vec<u8>,
+    /// Of lists that have several.
+    pages: Vec<Page>,
     /// A line has ended since the last record.
     lines: bool,
     /// Within something that is no JSON, which was told.
@@ -121,6 +124,7 @@ impl<R: Read> Frames<R> {
             state: State::Between,
             around: State::Between,
             plain: Vec::new(),
+            pages: Vec::new(),
             lines: true,
             garbage: false,
             ready: true,
@@ -168,6 +172,11 @@ impl<R: Read> Frames<R> {
                 Cut::More => self.fill()?,
             }
         }
+    }
+
+    /// The pages that were begun, of lists that have several.
+    pub(crate) fn pages(&mut self) -> Vec<Page> {
+        std::mem::take(&mut self.pages)
     }
 
     /// How many bytes of the stream were passed.
@@ -299,6 +308,10 @@ impl<R: Read> Frames<R> {
         if self.plain.is_empty() || !look.starts_with(&self.plain) {
             match wrapper::head(look) {
                 Head::List(length) => {
+                    let page = look.get(..length).and_then(Page::of);
+                    if self.pages.len() < PAGES_MAX {
+                        self.pages.extend(page);
+                    }
                     self.pass(length);
                     self.state = State::List(1);
                     return Cut::Nothing;

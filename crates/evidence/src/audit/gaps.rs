@@ -3,6 +3,7 @@
 
 use super::collect::Collected;
 use super::model::{Format, Place};
+use super::pages;
 use super::people::People;
 use super::report::Question;
 use super::series;
@@ -74,6 +75,18 @@ pub(super) fn gaps(collected: &Collected, people: &People, question: &Question) 
         gaps.push(format!(
             "records that could not be read: {unreadable}; the first: {}",
             first.join("; ")
+        ));
+    }
+    let pages = pages::missing(&collected.files);
+    if !pages.is_empty() {
+        let first = pages.iter().take(RECORDS_NAMED).map(|(path, next)| {
+            let path = shown(&path.to_string_lossy(), 120);
+            format!("{path}: {}", shown(next, 120))
+        });
+        gaps.push(format!(
+            "pages that follow others and were not read: {}; the first: {}",
+            pages.len(),
+            first.collect::<Vec<_>>().join("; ")
         ));
     }
     if !collected.unmapped.is_empty() {

@@ -17,6 +17,7 @@ mod model;
 mod moment;
 mod output;
 mod own;
+mod pages;
 mod people;
 mod proposal;
 mod quote;

@@ -211,7 +211,8 @@ impl Cutter {
             batch.cuts.push((place, cut));
         }
         work.passed(self.frames.position() - before);
-        if ended && let Some((file, source)) = self.rest.take() {
+        if ended && let Some((mut file, source)) = self.rest.take() {
+            file.pages = self.frames.pages();
             work.finished(self.number, file, source);
         }
         true

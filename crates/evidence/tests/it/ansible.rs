@@ -487,3 +487,39 @@ fn events_that_lie_apart_from_all_jobs_are_never_taken_for_those_of_one_of_them(
     ]);
     assert_eq!(below_it.counts.clean, 2);
 }
+
+#[test]
+fn a_page_that_was_not_read_is_a_gap() {
+    let page = |next: &str, previous: &str| {
+        events()
+            .replace("\"next\":null", &format!("\"next\":{next}"))
+            .replace("\"previous\":null", &format!("\"previous\":{previous}"))
+    };
+    let at = |number: u64| format!("\"/api/v2/job_events/?page={number}&page_size=200\"");
+    let first = page(&at(2), "null");
+    // The page before the second is the first, which has no number.
+    let second = page(&at(3), "\"/api/v2/job_events/?page_size=200\"");
+    let third = page("null", &at(2));
+    let other = page("null", "\"/api/v2/jobs/?page_size=200\"");
+    let told = |files: &[(&str, &str)]| {
+        let report = below(files);
+        let mut gaps = report.gaps.iter();
+        let gap = gaps.find(|gap| gap.starts_with("pages"));
+        gap.map(|gap| gap.rsplit("page=").next().unwrap_or_default().to_owned())
+    };
+    let two = Some("2&page_size=200".to_owned());
+    let three = Some("3&page_size=200".to_owned());
+    assert_eq!(told(&[("1", &events())]), None);
+    assert_eq!(told(&[("1", &first)]), two);
+    assert_eq!(told(&[("1", &first), ("2", &second)]), three);
+    assert_eq!(told(&[("3", &third), ("1", &first)]), two);
+    assert_eq!(told(&[("2", &second), ("3", &third), ("1", &first)]), None);
+    assert_eq!(told(&[("all", &[&*first, &second, &third].concat())]), None);
+    // Another list's second page, or one of another controller's.
+    assert_eq!(told(&[("1", &first), ("2", &other)]), two);
+    let elsewhere = [("a/1", &*first), ("b/2", &second), ("b/3", &third)];
+    assert_eq!(told(&elsewhere), two);
+    // Whatever else is said of where to go on was not followed.
+    let cursor = page("\"/api/v2/job_events/?page=x\"", "null");
+    assert_eq!(told(&[("1", &cursor)]), Some("x".to_owned()));
+}
