@@ -3,6 +3,7 @@
 //! of their exports; where neither tells, a link by such an id is an unclear one.
 
 use super::collect::FileRead;
+use super::hosts::numbered;
 use super::model::{Action, Change, FileNumber, Reference};
 use super::reader::lenient::clip;
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,9 +111,10 @@ impl Controllers {
             let mut all = mixed.iter();
             all.any(|((of, _), to)| *of == root && to.len() > 1)
         };
-        let groups = roots
-            .iter()
-            .map(|root| (clip(&root.to_string_lossy()), several(root)))
+        let names = roots.iter().map(|root| clip(&root.to_string_lossy()));
+        let groups = numbered(names.collect())
+            .into_iter()
+            .zip(roots.iter().map(|root| several(root)))
             .collect();
         let of = files.iter().enumerate().map(|(number, file)| {
             let number = FileNumber(u32::try_from(number).unwrap_or(u32::MAX));
@@ -221,4 +223,27 @@ fn root(path: &Path) -> &Path {
         folder = above;
     }
     folder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Controllers, Given, marked};
+    use crate::audit::FileRead;
+    use crate::audit::model::FileNumber;
+
+    #[test]
+    fn controllers_whose_folders_are_shown_alike_are_not_the_same() {
+        let path = |end: &str| format!("{}{end}/jobs.json", "a/long/".repeat(60));
+        let files = [path("1"), path("2")].map(|path| FileRead::new(path.into()));
+        let given = [0, 1].map(|file| Given {
+            file: FileNumber(file),
+            id: "42".into(),
+            kind: "job",
+            to: format!("made at {file}"),
+        });
+        let all = Controllers::of(&files, &given.into());
+        let ids = [0, 1].map(|file| all.id(&marked("42", FileNumber(file))));
+        assert_ne!(ids[0], ids[1]);
+        assert!(ids[0].starts_with("42 of a/long/"), "{ids:?}");
+    }
 }

@@ -161,7 +161,7 @@ fn names(roots: &[&Path], default: &str) -> Vec<String> {
 
 /// Names of which none stands twice: what was shortened, is no text or is called like this host gets a
 /// number where another is called the same.
-fn numbered(names: Vec<String>) -> Vec<String> {
+pub(super) fn numbered(names: Vec<String>) -> Vec<String> {
     let mut taken: BTreeSet<String> = names.iter().cloned().collect();
     let mut last: BTreeMap<String, usize> = BTreeMap::new();
     names

@@ -27,6 +27,9 @@ pub(crate) struct Block {
     text: u64,
     /// There are backslashes.
     escapes: bool,
+    /// Some of them stand outside texts, where they escape nothing, and where no JSON has any. What
+    /// was told of the block behind the first of them is then wrong.
+    pub(crate) stray: bool,
 }
 
 /// Which bytes of a block are this one.
@@ -41,8 +44,8 @@ impl Block {
     pub(crate) fn of<S: Simd>(simd: S, block: u8x64<S>, within: bool) -> Self {
         let mut length = BLOCK;
         let mut quotes = places(simd, block, b'"');
-        let mut backslashes = places(simd, block, b'\\');
-        let escapes = backslashes != 0;
+        let all_backslashes = places(simd, block, b'\\');
+        let mut backslashes = all_backslashes;
         while backslashes != 0 {
             let at = backslashes.trailing_zeros();
             // What it escapes, another backslash included.
@@ -70,7 +73,8 @@ impl Block {
             opens: places(simd, braces, b'{') & !text,
             closes: places(simd, braces, b'}') & !text,
             text,
-            escapes,
+            escapes: all_backslashes != 0,
+            stray: all_backslashes & !text != 0,
         }
     }
 
@@ -196,8 +200,8 @@ impl<const N: usize> Names<N> {
 
 /// The values of an object's own members of these names, as they are written, in the order of the names;
 /// empty where there is no such member. None where that cannot be told for sure: where a name is
-/// escaped or stands there twice, where a value has escapes, where brackets do not pair or are nested
-/// more than [`DEPTH_MAX`] deep, or where the bytes are no UTF-8.
+/// escaped or stands there twice, where a value has escapes, where a backslash stands outside texts,
+/// where brackets do not pair or are nested more than [`DEPTH_MAX`] deep, or where the bytes are no UTF-8.
 pub(crate) fn members<'a, const N: usize>(
     object: &'a [u8],
     names: &Names<N>,
@@ -294,6 +298,9 @@ impl<'a, 'n, const N: usize> Members<'a, 'n, N> {
             let bytes = load(simd, self.object.get(at..)?)?;
             all |= bytes;
             let block = Block::of(simd, bytes, within);
+            if block.stray {
+                return None;
+            }
             if block.escapes {
                 self.escapes = self.escapes.min(at);
             }
@@ -445,6 +452,7 @@ mod tests {
             r#"{"a":1,"a":2}"#,
             r#"{"\u0061":1}"#,
             r#"{"a":"\n"}"#,
+            r#"{"x":\"y","a":1}"#,
             r#"{"a":1}}"#,
             r#"{"a":1"#,
             r#"{"a":1,"x":[1}}"#,
@@ -534,12 +542,13 @@ mod tests {
     }
 
     /// What stands where, byte by byte.
-    fn singly(block: &[u8; BLOCK], within: bool) -> (usize, [u64; 3], bool) {
-        let (mut inside, mut escaped) = (within, false);
+    fn singly(block: &[u8; BLOCK], within: bool) -> (usize, [u64; 3], [bool; 2]) {
+        let (mut inside, mut escaped, mut stray) = (within, false, false);
         let (mut length, mut masks) = (BLOCK, [0; 3]);
         for (at, byte) in block.iter().enumerate() {
             let bit = 1_u64 << at;
             let (was, skip) = (inside, std::mem::take(&mut escaped));
+            stray |= *byte == b'\\' && !inside;
             match byte {
                 _ if skip => {}
                 b'\\' if at + 1 == BLOCK => length = at,
@@ -558,7 +567,8 @@ mod tests {
                 }
             }
         }
-        (length, masks, masks[0] >> (length - 1) & 1 == 1)
+        let within = masks[0] >> (length - 1) & 1 == 1;
+        (length, masks, [within, stray])
     }
 
     proptest! {
@@ -579,7 +589,8 @@ mod tests {
                     (Block::of(simd, bytes, within), places(simd, bytes, b':'))
                 });
                 let masks = [block.text, block.opens, block.closes];
-                prop_assert_eq!((block.length, masks, block.ends_within()), singly(&bytes, within));
+                let told = [block.ends_within(), block.stray];
+                prop_assert_eq!((block.length, masks, told), singly(&bytes, within));
                 let of = |at: usize| u64::from(bytes[at] == b':') << at;
                 prop_assert_eq!(colons, (0..BLOCK).map(of).sum::<u64>());
             }

@@ -70,7 +70,8 @@ enum Block {
     End(usize),
     /// A bracket too many stands so many bytes in.
     Lost(usize),
-    /// It holds the end of a line, or ends with a backslash: to be looked at byte by byte.
+    /// It holds the end of a line, ends with a backslash or has one outside texts: to be looked at byte
+    /// by byte.
     Special,
 }
 
@@ -83,7 +84,7 @@ impl Scan {
             return Block::Special;
         }
         let seen = structure::Block::of(simd, bytes, self.text);
-        if seen.length < BLOCK {
+        if seen.length < BLOCK || seen.stray {
             return Block::Special;
         }
         let (opens, closes) = (seen.opens, seen.closes);
