@@ -17,6 +17,12 @@ fn history(runs: &[(&str, &str)]) -> String {
         .collect()
 }
 
+fn write(folder: &std::path::Path, name: &str, text: &str) {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
 fn dpkg(days: &[&str]) -> String {
     days.iter()
         .map(|day| format!("2026-11-{day} 01:00:00 startup archives unpack\n"))
@@ -26,11 +32,7 @@ fn dpkg(days: &[&str]) -> String {
 #[test]
 fn what_dpkgs_log_does_not_cover_is_not_disproven_by_it() {
     let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: String| {
-        let path = folder.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    };
+    let write = |name: &str, text: String| write(folder.path(), name, &text);
     // Between two files of dpkg's there may have been a third.
     write("a/dpkg.log.2", dpkg(&["01", "04"]));
     write("a/dpkg.log", dpkg(&["10", "14"]));
@@ -60,11 +62,7 @@ fn what_dpkgs_log_does_not_cover_is_not_disproven_by_it() {
 #[test]
 fn a_dpkg_log_further_up_disproves_nothing_of_a_host_below() {
     let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: String| {
-        let path = folder.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    };
+    let write = |name: &str, text: String| write(folder.path(), name, &text);
     // This host's own dpkg.log, and another host's apt: no kind of log lies in two folders.
     write("dpkg.log", dpkg(&["01", "20"]));
     write(
@@ -110,11 +108,7 @@ fn typing_dry_run_hides_nothing() {
 /// Two hosts on which the same was done in the same second, and what each has of its own.
 fn two_hosts() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: String| {
-        let path = folder.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    };
+    let write = |name: &str, text: String| write(folder.path(), name, &text);
     let ran =
         |day: &str, package: &str| format!("2026-11-{day} 06:00:02 upgrade {package}:amd64 1 2\n");
     let (first, last) = (dpkg(&["01"]), dpkg(&["20"]));
