@@ -160,8 +160,8 @@ fn a_trial_is_told() {
     tells(&report, "trial");
 }
 
-#[test]
-fn what_apt_tells_of_the_same_run_counts_once_and_of_another_run_by_itself() {
+/// A change that ran under standing authority, and when it started.
+fn ran() -> (House, Tale, countersign_domain::Timestamp) {
     let mut house = House::ready(Founding::default());
     let mut tale = Tale::open(&mut house);
     tale.decide(&mut house, Outcome::Allow);
@@ -171,6 +171,12 @@ fn what_apt_tells_of_the_same_run_counts_once_and_of_another_run_by_itself() {
     let ran = house.now;
     tale.settle(&mut house, Ending::Succeeded);
     house.cross_commit();
+    (house, tale, ran)
+}
+
+#[test]
+fn what_apt_tells_of_the_same_run_counts_once_and_of_another_run_by_itself() {
+    let (house, tale, ran) = ran();
     let folder = exported(&house);
     let stanza = |at: countersign_domain::Timestamp| {
         let at = at.to_string();
@@ -213,15 +219,8 @@ fn what_apt_tells_of_the_same_run_counts_once_and_of_another_run_by_itself() {
 
 #[test]
 fn whoever_types_the_id_of_a_change_is_neither_clean_nor_forgotten() {
-    let mut house = House::ready(Founding::default());
-    let mut tale = Tale::open(&mut house);
-    tale.decide(&mut house, Outcome::Allow);
-    tale.authorize(&mut house, Ground::Standing);
-    tale.redeem(&mut house);
-    tale.start(&mut house);
-    let ran = house.now.to_string();
-    tale.settle(&mut house, Ending::Succeeded);
-    house.cross_commit();
+    let (house, tale, ran) = ran();
+    let ran = ran.to_string();
     let folder = exported(&house);
     // While it runs, on the same host, with its id: another package, and another version.
     let at = format!("{}  {}", &ran[..10], &ran[11..19]);
