@@ -3,7 +3,7 @@
 //! of their exports; where neither tells, a link by such an id is an unclear one.
 
 use super::collect::FileRead;
-use super::hosts::numbered;
+use super::hosts::{folder_above, numbered};
 use super::model::{Action, Change, FileNumber, Reference};
 use super::reader::lenient::clip;
 use std::collections::{BTreeMap, BTreeSet};
@@ -216,13 +216,7 @@ impl Controllers {
 
 /// The folder of a controller's exports that a file lies in.
 fn root(path: &Path) -> &Path {
-    let mut folder = path.parent().unwrap_or(Path::new(""));
-    while let (Some(name), Some(above)) = (folder.file_name(), folder.parent())
-        && USUAL.iter().any(|usual| name == *usual)
-    {
-        folder = above;
-    }
-    folder
+    folder_above(path, &USUAL)
 }
 
 #[cfg(test)]

@@ -113,9 +113,14 @@ impl Hosts {
 
 /// The folder of a host that a log lies in.
 pub(crate) fn root(path: &Path) -> &Path {
+    folder_above(path, &USUAL)
+}
+
+/// The nearest folder above a file that is called otherwise than these.
+pub(super) fn folder_above<'p>(path: &'p Path, usual: &[&str]) -> &'p Path {
     let mut folder = path.parent().unwrap_or(Path::new(""));
     while let (Some(name), Some(above)) = (folder.file_name(), folder.parent())
-        && USUAL.iter().any(|usual| name == *usual)
+        && usual.iter().any(|usual| name == *usual)
     {
         folder = above;
     }
