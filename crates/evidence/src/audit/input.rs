@@ -2,18 +2,18 @@
 //! content. Everything is streamed; what a file expands to is bounded; its own bytes are hashed as
 //! they pass.
 
+use super::hashing::Hashing;
 use crate::LogName;
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 use ruzstd::decoding::StreamingDecoder;
 use schemars::JsonSchema;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Files that one audit reads at most.
 pub const FILES_MAX: usize = 1_000_000;
@@ -151,9 +151,7 @@ fn walk(folder: &Path, depth: usize, found: &mut Found) {
 struct Source {
     inner: Chain<Cursor<Vec<u8>>, Box<dyn Read + Send>>,
     bytes: u64,
-    hash: Sha256,
-    /// How long hashing took.
-    hashing: Duration,
+    hashing: Arc<Hashing>,
 }
 
 /// The source, for a decoder and for whoever asks at the end what the whole file was.
@@ -170,9 +168,8 @@ impl Read for Shared {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut source = self.source();
         let count = source.inner.read(buffer)?;
-        let began = Instant::now();
-        source.hash.update(buffer.get(..count).unwrap_or_default());
-        source.hashing += began.elapsed();
+        let read = buffer.get(..count).unwrap_or_default();
+        source.hashing.take(read);
         source.bytes += count as u64;
         Ok(count)
     }
@@ -268,8 +265,7 @@ pub(crate) fn read(mut source: Box<dyn Read + Send>) -> io::Result<Opened> {
     let source = Shared(Arc::new(Mutex::new(Source {
         inner: Cursor::new(head).chain(source),
         bytes: 0,
-        hash: Sha256::new(),
-        hashing: Duration::ZERO,
+        hashing: Arc::default(),
     })));
     let raw = BufReader::with_capacity(BUFFER, source.clone());
     let bounded = |inner: Box<dyn Read + Send>| -> Box<dyn BufRead + Send> {
@@ -297,6 +293,11 @@ pub(crate) fn read(mut source: Box<dyn Read + Send>) -> io::Result<Opened> {
 }
 
 impl Shared {
+    /// Where its bytes are hashed.
+    pub(crate) fn hashing(&self) -> Arc<Hashing> {
+        Arc::clone(&self.source().hashing)
+    }
+
     /// What the file is, to its very end: also what stands behind where its content broke off.
     ///
     /// # Errors
@@ -304,10 +305,11 @@ impl Shared {
     pub(crate) fn whole(mut self) -> io::Result<Whole> {
         io::copy(&mut self, &mut io::sink())?;
         let source = self.source();
+        let (sha256, hashing) = source.hashing.end();
         Ok(Whole {
             bytes: source.bytes,
-            sha256: hex::encode(source.hash.clone().finalize()),
-            hashing: source.hashing,
+            sha256,
+            hashing,
         })
     }
 }

@@ -9,6 +9,7 @@ mod controllers;
 mod database;
 mod frames;
 mod gaps;
+mod hashing;
 mod hosts;
 mod input;
 mod judge;

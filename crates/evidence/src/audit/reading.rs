@@ -1,18 +1,20 @@
 //! Reads all files, on as many threads as it is given: each thread takes a file, and once none is left
 //! helps with those that others read. Of a file of JSON records, whoever is free cuts the next batch
-//! out and reads it; tables and lines are read by one. Memory is bounded by threads, not by files.
+//! out and reads it, or hashes what was read of it; tables and lines are read by one. Memory is bounded
+//! by threads, not by files.
+
+mod records;
 
 use super::collect::{FileRead, Part, Progress};
 use super::database::{Database, is_beside, is_database};
-use super::frames::{Frame, Frames, RECORD_BYTES_MAX};
 use super::input::{self, Shared};
 use super::model::{FileNumber, Format, Place, Row};
 use super::reader::lines::LineReader;
 use super::reader::{Context, JsonReader, Record, Taken, dnf, mapped, servicenow};
 use super::tables::{Table, columns, is_table};
 use memchr::memchr;
+use records::{Batch, Records};
 use std::io::{self, BufRead};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -21,8 +23,6 @@ use std::time::Duration;
 
 /// The longest line that is looked at, in bytes.
 const LINE_BYTES_MAX: usize = 1024 * 1024;
-/// How many bytes of records are cut out at once; one record may be longer.
-const BATCH_BYTES: usize = 128 * 1024;
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -97,7 +97,7 @@ struct State {
     /// Files that somebody has taken, and of which it is not known yet whether others can help.
     opening: usize,
     /// Files with which others can help.
-    open: Vec<Arc<Mutex<Cutter>>>,
+    open: Vec<Arc<Records>>,
     files: Vec<(FileNumber, FileRead)>,
 }
 
@@ -115,10 +115,10 @@ impl Work<'_> {
         }
     }
 
-    fn opened(&self, cutter: Option<&Arc<Mutex<Cutter>>>) {
+    fn opened(&self, records: Option<&Arc<Records>>) {
         let mut state = locked(&self.state);
         state.opening -= 1;
-        state.open.extend(cutter.cloned());
+        state.open.extend(records.cloned());
         self.changed.notify_all();
     }
 
@@ -151,72 +151,7 @@ enum Turn {
     /// A file that nobody has taken.
     File(usize),
     /// Help with a file of somebody else's.
-    Help(Arc<Mutex<Cutter>>),
-}
-
-/// A file of JSON records, out of which batches are cut.
-struct Cutter {
-    number: FileNumber,
-    frames: Frames<Box<dyn BufRead + Send>>,
-    /// Bytes before the first that `frames` sees.
-    offset: u64,
-    /// Gone once the file was read to its end.
-    rest: Option<(FileRead, Shared)>,
-}
-
-/// Records that were cut out.
-#[derive(Default)]
-struct Batch {
-    bytes: Vec<u8>,
-    cuts: Vec<(Place, Result<Range<usize>, &'static str>)>,
-}
-
-impl Cutter {
-    /// Cuts the next records out. False at the end.
-    fn cut(&mut self, batch: &mut Batch, work: &Work<'_>) -> bool {
-        batch.bytes.clear();
-        batch.cuts.clear();
-        let Some((file, _)) = &mut self.rest else {
-            return false;
-        };
-        let before = self.frames.position();
-        let mut ended = false;
-        while batch.bytes.len() < BATCH_BYTES && batch.cuts.len() < BATCH_BYTES {
-            let (offset, line, cut) = match self.frames.next() {
-                Ok(None) => {
-                    ended = true;
-                    break;
-                }
-                Err(error) => {
-                    file.broken = Some(error.to_string());
-                    ended = true;
-                    break;
-                }
-                Ok(Some(Frame::Broken { offset, line, why })) => (offset, line, Err(why)),
-                Ok(Some(Frame::Object {
-                    bytes,
-                    offset,
-                    line,
-                })) => {
-                    let from = batch.bytes.len();
-                    batch.bytes.extend_from_slice(bytes);
-                    (offset, line, Ok(from..batch.bytes.len()))
-                }
-            };
-            let place = Place {
-                file: self.number,
-                offset: self.offset + offset,
-                line: Some(line),
-            };
-            batch.cuts.push((place, cut));
-        }
-        work.passed(self.frames.position() - before);
-        if ended && let Some((mut file, source)) = self.rest.take() {
-            file.pages = self.frames.pages();
-            work.finished(self.number, file, source);
-        }
-        true
-    }
+    Help(Arc<Records>),
 }
 
 /// One thread's reading.
@@ -243,7 +178,10 @@ impl<'a> Reading<'a> {
     fn run(mut self) -> Part {
         while let Some(turn) = self.turn() {
             match turn {
-                Turn::Help(cutter) => self.records(&cutter),
+                Turn::Help(records) => {
+                    records.is_helped();
+                    self.records(&records);
+                }
                 Turn::File(at) => {
                     let number = FileNumber(u32::try_from(at).unwrap_or(u32::MAX));
                     if let Some(path) = self.work.files.get(at) {
@@ -263,8 +201,8 @@ impl<'a> Reading<'a> {
                 state.opening += 1;
                 return Some(Turn::File(state.next - 1));
             }
-            if let Some(cutter) = state.open.last() {
-                return Some(Turn::Help(Arc::clone(cutter)));
+            if let Some(records) = state.open.last() {
+                return Some(Turn::Help(Arc::clone(records)));
             }
             if state.opening == 0 {
                 return None;
@@ -296,14 +234,10 @@ impl<'a> Reading<'a> {
         file.compression = opened.compression;
         let read = match shape {
             Shape::Records => {
-                let cutter = Arc::new(Mutex::new(Cutter {
-                    number,
-                    frames: Frames::new(opened.content, RECORD_BYTES_MAX),
-                    offset,
-                    rest: Some((file, opened.source)),
-                }));
-                self.work.opened(Some(&cutter));
-                return self.records(&cutter);
+                let records = Records::new(number, opened.content, offset, file, opened.source);
+                let records = Arc::new(records);
+                self.work.opened(Some(&records));
+                return self.records(&records);
             }
             Shape::Table => {
                 self.work.opened(None);
@@ -336,9 +270,9 @@ impl<'a> Reading<'a> {
     }
 
     /// Cuts records out of a file and reads them, batch by batch, until there is none.
-    fn records(&mut self, cutter: &Arc<Mutex<Cutter>>) {
+    fn records(&mut self, records: &Arc<Records>) {
         let mut batch = std::mem::take(&mut self.batch);
-        while locked(cutter).cut(&mut batch, self.work) {
+        while records.cut(&mut batch, self.work) {
             for (place, cut) in &batch.cuts {
                 let bytes = cut.as_ref().map(|range| batch.bytes.get(range.clone()));
                 match bytes {
@@ -352,7 +286,7 @@ impl<'a> Reading<'a> {
         }
         self.batch = batch;
         let mut state = locked(&self.work.state);
-        state.open.retain(|other| !Arc::ptr_eq(other, cutter));
+        state.open.retain(|other| !Arc::ptr_eq(other, records));
     }
 
     /// Hands a JSON record to the reader that knows it.
