@@ -430,44 +430,6 @@ impl Event {
             | Self::CrossCommitted { .. } => None,
         }
     }
-
-    /// Digests of the documents that it commits to and that lie beside the log for good: facts,
-    /// policies, inventories, feeds, what hosts signed. Texts of people can be erased: none is here.
-    #[must_use]
-    pub fn documents(&self) -> Vec<Digest> {
-        match self {
-            Self::Policy { files, .. } => files.iter().map(|file| file.sha256).collect(),
-            Self::Inventory { inventory, .. } => vec![*inventory],
-            Self::Feed { document, .. } => vec![*document],
-            Self::Observed { observation, .. } => vec![*observation],
-            Self::Decided { decision, .. } => vec![decision.facts],
-            Self::PackagesReported { report, .. } => vec![*report],
-            Self::Emergency { bundle, .. } => vec![*bundle],
-            Self::Roster { .. }
-            | Self::Proposed { .. }
-            | Self::Prepared { .. }
-            | Self::Unprepared { .. }
-            | Self::Voted { .. }
-            | Self::Authorized { .. }
-            | Self::Started { .. }
-            | Self::Settled { .. }
-            | Self::ExecutionClosed { .. }
-            | Self::ExecutionReconciled { .. }
-            | Self::Closed { .. }
-            | Self::ReviewRequired { .. }
-            | Self::ReviewOverdue { .. }
-            | Self::Reviewed { .. }
-            | Self::Unwarranted { .. }
-            | Self::UnwarrantedReviewed { .. }
-            | Self::UnwarrantedOverdue { .. }
-            | Self::EmergencyReviewed { .. }
-            | Self::EmergencyOverdue { .. }
-            | Self::Halted { .. }
-            | Self::Resumed { .. }
-            | Self::Alarm { .. }
-            | Self::CrossCommitted { .. } => Vec::new(),
-        }
-    }
 }
 
 /// What stands in the authorizations log at one index.

@@ -17,6 +17,7 @@ pub mod canonical;
 pub mod change;
 pub mod decision;
 pub mod digest;
+pub mod document;
 pub mod emergency;
 pub mod entry;
 pub mod execution;
@@ -41,6 +42,7 @@ pub use asset::{Asset, Criticality, Environment, Exposure, Scope, Tier};
 pub use change::{ChangeEvent, ChangeState};
 pub use decision::{Decision, Duties, GroupQuorum, Outcome, Reason};
 pub use digest::Digest;
+pub use document::{DocumentKind, NamedDocument};
 pub use emergency::EmergencyOrder;
 pub use execution::{ExecutionEvent, ExecutionState};
 pub use id::{

@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 const BUNDLES_KEPT: usize = 4;
 /// A verifier key at most, in bytes.
 const VKEY_BYTES_MAX: u64 = 512;
-/// A blob at most, in bytes: a signed observation in base64, with room to spare.
-const BLOB_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// A blob at most, in bytes: as large as a store keeps them.
+const BLOB_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Why a folder cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -227,6 +227,13 @@ impl Source for FolderSource {
         let salt = read(&format!("{hex}.salt"), 64)?
             .map(|salt| String::from_utf8_lossy(salt.trim_ascii_end()).into_owned());
         Ok(Some((salt, bytes)))
+    }
+
+    fn carries_documents(&self) -> Result<bool, SourceError> {
+        let folder = self.root.join("blobs");
+        folder
+            .try_exists()
+            .map_err(|error| SourceError::new("the folder of documents", error))
     }
 
     fn proof(&self, log: LogName, index: u64) -> Result<String, SourceError> {

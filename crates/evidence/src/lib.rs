@@ -14,6 +14,7 @@
 
 pub mod audit;
 mod bounded;
+mod documents;
 mod finding;
 mod folder;
 mod log;
@@ -21,6 +22,7 @@ mod replay;
 mod source;
 mod why;
 
+pub use documents::{DocumentSummary, MissingDocument, check_documents};
 pub use finding::{FINDINGS_MAX, Finding, FindingKind, Findings};
 pub use folder::{FolderError, FolderSource};
 pub use log::{LogReport, LogSummary, Progress, TrustedRoots, verify_folder, verify_log};

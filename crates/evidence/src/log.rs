@@ -10,12 +10,14 @@ mod report;
 
 pub use report::{LogReport, LogSummary, Progress, TrustedRoots};
 
+use crate::documents::Documents;
 use crate::finding::{FindingKind, Findings, Note};
 use crate::folder::{FolderError, FolderSource};
 use crate::replay::{Proven, Replay, Surroundings};
 use crate::source::{LogName, Source, SourceError};
 use commitments::Commitments;
 use countersign_domain::Digest;
+use countersign_domain::document::{named_by, named_by_proposal};
 use countersign_domain::entry::LogEntry;
 use countersign_domain::warrant::LogReference;
 use countersign_ledger::{SignedCheckpoint, Tree, VerifierKey, fsck, leaf_hash};
@@ -121,6 +123,7 @@ fn verify_with(
         tree: Tree::new(),
         recommendations: Recommendations::new(source, recommended_size)?,
         commitments: Commitments::new(source, recommended_size),
+        documents: Documents::of(source)?,
         summing: Summing::default(),
         findings,
     };
@@ -149,6 +152,7 @@ fn verify_with(
         trial: roster.is_some_and(|roster| roster.trial),
         roster_version: roster.map_or(0, |roster| roster.version),
         changes: examination.replay.changes_seen(),
+        documents: examination.documents.summary(),
         authorizations: examination.summing.summary(size, examination.tree.root()),
         recommendations: examination.recommendations.summary(),
         findings,
@@ -219,6 +223,7 @@ struct Examination<'s> {
     tree: Tree,
     recommendations: Recommendations<'s>,
     commitments: Commitments<'s>,
+    documents: Documents<'s>,
     summing: Summing,
     findings: Findings,
 }
@@ -282,6 +287,13 @@ impl Examination<'_> {
         };
         let proven = self.replay.apply(index, &entry, &mut around, &mut note);
         let failed = around.failed;
+        let mut named = named_by(&entry);
+        if let Proven::Proposed(proposal) = &proven {
+            named.extend(named_by_proposal(proposal));
+        }
+        self.documents.see(&named, &mut |missing| {
+            note.say(FindingKind::Missing, missing.to_string());
+        })?;
         observer(index, &entry, &proven, &self.replay);
         failed.map_or(Ok(()), Err)
     }

@@ -85,6 +85,15 @@ pub trait Source {
     /// When it cannot be read.
     fn blob(&self, digest: &Digest) -> Result<Option<Blob>, SourceError>;
 
+    /// Whether documents are kept beside the logs here at all. An export may carry none; what the
+    /// log was made with has them.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    fn carries_documents(&self) -> Result<bool, SourceError> {
+        Ok(true)
+    }
+
     /// A C2SP tlog-proof of the entry at `index`.
     ///
     /// # Errors
@@ -131,6 +140,35 @@ fn may_govern(bytes: &[u8]) -> bool {
             .any(|kind| bytes.windows(kind.len()).any(|window| window == *kind))
 }
 
+/// What is kept under a digest.
+pub(crate) enum Kept {
+    /// These bytes, which have the digest.
+    Whole(Vec<u8>),
+    /// Bytes that do not have it.
+    Altered,
+    /// Nothing.
+    Absent,
+}
+
+/// What is kept under a digest, hashed again.
+///
+/// # Errors
+/// As [`Source::blob`].
+pub(crate) fn kept(source: &dyn Source, digest: &Digest) -> Result<Kept, SourceError> {
+    let Some((salt, bytes)) = source.blob(digest)? else {
+        return Ok(Kept::Absent);
+    };
+    let actual = match &salt {
+        None => Some(Digest::of(&bytes)),
+        Some(salt) => salt_bytes(salt).map(|salt| Digest::of_salted(&salt, &bytes)),
+    };
+    Ok(if actual == Some(*digest) {
+        Kept::Whole(bytes)
+    } else {
+        Kept::Altered
+    })
+}
+
 /// A blob whose bytes have the digest that was asked for.
 ///
 /// # Errors
@@ -139,21 +177,16 @@ pub(crate) fn proven_blob(
     source: &dyn Source,
     digest: &Digest,
 ) -> Result<Option<Vec<u8>>, SourceError> {
-    let Some((salt, bytes)) = source.blob(digest)? else {
-        return Ok(None);
-    };
-    let actual = match &salt {
-        None => Some(Digest::of(&bytes)),
-        Some(salt) => salt_bytes(salt).map(|salt| Digest::of_salted(&salt, &bytes)),
-    };
-    if actual == Some(*digest) {
-        Ok(Some(bytes))
-    } else {
-        let what = format!("the text kept under {digest}");
-        Err(SourceError::new(
-            what,
-            "its digest is another; it was altered",
-        ))
+    match kept(source, digest)? {
+        Kept::Whole(bytes) => Ok(Some(bytes)),
+        Kept::Absent => Ok(None),
+        Kept::Altered => {
+            let what = format!("the text kept under {digest}");
+            Err(SourceError::new(
+                what,
+                "its digest is another; it was altered",
+            ))
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 //! quorum of both logs, every projection, and what others have seen. All of it before the directory
 //! is put in place; nothing is overwritten.
 
-use super::documents;
 use super::files::{self, KEYS, OTHER_SECRETS, PLAIN, SMALL_BYTES_MAX, Staging};
 use super::{BackupError, FileMark, HeldAgainst, Known, LogMark, MANIFEST, Manifest, Progress};
 use crate::ambient;
@@ -11,7 +10,7 @@ use crate::evidence::StoreSource;
 use crate::witness::{Seen, ask_all};
 use countersign_domain::Digest;
 use countersign_domain::text::shown;
-use countersign_evidence::{FindingKind, TrustedRoots, verify_log};
+use countersign_evidence::{DocumentSummary, FindingKind, TrustedRoots, verify_log};
 use countersign_gate::fold::{self, FoldError};
 use countersign_ledger::SignedCheckpoint;
 use countersign_store::{Apply, FsckReport, Log, OpenError, fsck, rebuild};
@@ -48,6 +47,8 @@ pub struct Restored {
     pub folded: u64,
     /// Changes whose signatures, quorums and order hold.
     pub changes: u64,
+    /// Documents that entries name, none of which is missing; texts of people can have been erased.
+    pub documents: DocumentSummary,
     /// What others had seen, all of which the logs contain.
     pub held_against: Vec<HeldAgainst>,
     /// Witnesses that have seen no more than there is.
@@ -259,12 +260,13 @@ pub(super) struct Verified {
     pub(super) fsck: FsckReport,
     pub(super) folded: u64,
     pub(super) changes: u64,
+    pub(super) documents: DocumentSummary,
     /// What does not hold; the parts that come later are not looked at then.
     pub(super) problems: Vec<String>,
 }
 
 /// Reads a data directory back, whole, as an auditor would: every hash and checkpoint, every
-/// projection, every signature and quorum from the genesis on.
+/// projection, every signature and quorum from the genesis on, every document that entries name.
 pub(super) fn verify(
     dir: &Path,
     genesis: Digest,
@@ -279,6 +281,7 @@ pub(super) fn verify(
         fsck,
         folded: 0,
         changes: 0,
+        documents: DocumentSummary::default(),
     };
     if !verified.problems.is_empty() {
         return Ok(verified);
@@ -300,6 +303,7 @@ pub(super) fn verify(
         progress("verifying", at.done, at.of);
     })?;
     verified.changes = evidence.changes;
+    verified.documents = evidence.documents;
     // Checkpoints were held against the log and its keys above. That nobody has cosigned the head yet
     // is how every log is that just grew: the server asks the witnesses when it runs.
     let (heads, findings): (Vec<_>, Vec<_>) = evidence
@@ -323,10 +327,6 @@ fn check(
 ) -> Result<Restored, BackupError> {
     let mut verified = verify(dir, manifest.genesis, progress)?;
     let (problems, found) = (&mut verified.problems, &verified.fsck);
-    if problems.is_empty() {
-        let (_, gate) = Deployment::open_read_only(dir)?;
-        problems.extend(documents::missing(&gate)?);
-    }
     if found.blobs != manifest.blobs {
         problems.push(format!(
             "there are `{}` blobs, the manifest says `{}`",
@@ -350,6 +350,7 @@ fn check(
         blobs: verified.fsck.blobs,
         folded: verified.folded,
         changes: verified.changes,
+        documents: verified.documents,
         manifest,
         held_against: Vec::new(),
         witnesses_asked: 0,

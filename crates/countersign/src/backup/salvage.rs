@@ -121,7 +121,7 @@ pub fn salvage(
     }
     let heads = recovery.finish(&signed)?;
     let (_, gate) = Deployment::open_read_only(&staging.path)?;
-    let lost = documents::missing(&gate)?;
+    let lost = documents::missing(&gate, progress)?;
     drop(gate);
     if !lost.is_empty() {
         return Err(BackupError::Lost(lost.join("; and ")));

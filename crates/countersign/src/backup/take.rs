@@ -1,6 +1,7 @@
 //! Takes a backup, beside a running server or without one. The copy is read back and recomputed
 //! before it is called a backup, so that damage is found now and not when it is needed.
 
+use super::documents;
 use super::files::{self, KEYS, OTHER_SECRETS, PLAIN, SMALL_BYTES_MAX, Staging};
 use super::{BackupError, LogMark, MANIFEST, Manifest, Progress};
 use crate::ambient;
@@ -65,6 +66,16 @@ pub fn take(
             "database",
             &report.problems,
             "keep the backups that you have, stop the server and run `countersign log fsck`",
+        ));
+    }
+    let (_, gate) = Deployment::open_read_only(&staging.path)?;
+    let missing = documents::missing(&gate, progress)?;
+    drop(gate);
+    if !missing.is_empty() {
+        return Err(BackupError::unsound(
+            "database",
+            &missing,
+            "keep the backups and exports that you have: `countersign log fsck --rebuild --into NEW --from EXPORT` takes documents from an export",
         ));
     }
     // What was committed is durable, so it may be signed, as the server signs it.

@@ -124,11 +124,12 @@ fn summary(context: &Context, restored: &Restored) -> String {
         ),
         reach(&restored.manifest),
         format!(
-            "nothing is missing: {} files, {} blobs and every entry have their digests; {} entries give the stored state; signatures, quorums and order of {} changes hold",
+            "nothing is missing: {} files, {} blobs and every entry have their digests; {} entries give the stored state; signatures, quorums and order of {} changes hold; {}",
             restored.manifest.files.len(),
             restored.blobs,
             restored.folded,
-            restored.changes
+            restored.changes,
+            restored.documents
         ),
     ];
     lines.extend(restored.held_against.iter().map(|held| {

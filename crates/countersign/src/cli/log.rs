@@ -1,16 +1,22 @@
 //! `countersign log`: shows entries, checks the database, writes both logs as static folders. Reads
 //! the data directory itself, beside a running server or without one.
 
+use super::backup::Bar;
 use super::{Context, Exit, Failure};
 use crate::deployment::{DATABASE, Deployment};
+use crate::evidence::StoreSource;
 use countersign_domain::jws::take_apart;
 use countersign_domain::text::shown;
+use countersign_evidence::{DocumentSummary, check_documents};
 use countersign_gate::fold::{self, FoldError};
 use countersign_ledger::VerifierKey;
 use countersign_store::{Apply, Log, PerLog, StoreError};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// Missing documents that are listed; beyond that they are only counted.
+const MISSING_LISTED: usize = 1_000;
 
 /// What can be done with the logs.
 #[derive(Debug, clap::Subcommand)]
@@ -27,7 +33,7 @@ pub enum LogCommand {
         #[arg(long, default_value_t = 20)]
         count: usize,
     },
-    /// Check the database: every hash, checkpoint and blob
+    /// Check the database: every hash, checkpoint and blob, and every document that an entry names
     Fsck {
         /// Rebuild every projection from the log as well, and compare
         #[arg(long)]
@@ -155,6 +161,9 @@ fn fsck(context: &Context, rebuild: bool, apply: bool) -> Result<ExitCode, Failu
             .iter()
             .map(|problem| format!("PROBLEM: {}", shown(problem, 500))),
     );
+    let documents = documents(context)?;
+    sound = sound && documents.missing() == 0;
+    lines.extend(documents.lines());
     let mut rebuild_answer = Value::Null;
     let answer = |rebuild: Value, sound: bool| {
         json!({
@@ -164,6 +173,7 @@ fn fsck(context: &Context, rebuild: bool, apply: bool) -> Result<ExitCode, Failu
             "recommendations": {"size": report.logs.recommendations.size, "root": report.logs.recommendations.root},
             "blobs": report.blobs,
             "problems": report.problems,
+            "documents": documents,
         })
     };
     if rebuild {
@@ -202,6 +212,64 @@ fn fsck(context: &Context, rebuild: bool, apply: bool) -> Result<ExitCode, Failu
         ExitCode::SUCCESS
     } else {
         Exit::Refused.into()
+    })
+}
+
+/// What entries name, and what of it is not there.
+#[derive(serde::Serialize)]
+struct NamedDocuments {
+    #[serde(flatten)]
+    summary: Option<DocumentSummary>,
+    /// The first of them, each with the entry that names it.
+    listed: Vec<String>,
+}
+
+impl NamedDocuments {
+    /// How many are missing or altered; one where they could not be looked for.
+    fn missing(&self) -> u64 {
+        self.summary.map_or(1, |summary| summary.missing)
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<_> = self.summary.iter().map(ToString::to_string).collect();
+        let listed = self.listed.iter();
+        lines.extend(listed.map(|words| format!("MISSING: {}", shown(words, 500))));
+        let more = self.missing().saturating_sub(self.listed.len() as u64);
+        if more > 0 {
+            lines.push(format!("MISSING: {more} more"));
+        }
+        lines
+    }
+}
+
+/// Looks for every document that an entry names.
+fn documents(context: &Context) -> Result<NamedDocuments, Failure> {
+    let gate = match Deployment::open_read_only(context.dir()) {
+        Ok((_, gate)) => gate,
+        // So damaged that it does not open: what is wrong is listed, but this could not be seen.
+        Err(error) => {
+            return Ok(NamedDocuments {
+                summary: None,
+                listed: vec![format!("documents could not be looked for: {error}")],
+            });
+        }
+    };
+    let bar = Bar::new();
+    let mut listed = Vec::new();
+    let summary = check_documents(
+        &StoreSource(&gate),
+        &mut |at| bar.at("looking for documents", at.done, at.of),
+        &mut |log, index, missing| {
+            if listed.len() < MISSING_LISTED {
+                listed.push(format!("{log} entry {index}: {missing}"));
+            }
+        },
+    )
+    .map_err(undecided)?;
+    bar.0.finish_and_clear();
+    Ok(NamedDocuments {
+        summary: Some(summary),
+        listed,
     })
 }
 

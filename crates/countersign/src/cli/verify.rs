@@ -92,6 +92,7 @@ fn text(report: &LogReport, named: bool) -> String {
     ));
     lines.push(summary("authorizations", &report.authorizations));
     lines.push(summary("recommendations", &report.recommendations));
+    lines.push(report.documents.to_string());
     if report.is_ok() {
         lines.push(
             "everything holds: signatures, roots, order, quorums, separation of duties".to_owned(),

@@ -1,5 +1,6 @@
 //! What a verification of both logs came to, and what the verifier trusted from the start.
 
+use crate::documents::DocumentSummary;
 use crate::finding::Findings;
 use crate::source::LogName;
 use countersign_domain::entry::{Event, LogEntry};
@@ -78,6 +79,8 @@ pub struct LogReport {
     pub authorizations: LogSummary,
     /// The recommendations log.
     pub recommendations: LogSummary,
+    /// What entries name by digest, and how much of it is kept.
+    pub documents: DocumentSummary,
     /// What does not hold.
     pub findings: Findings,
 }

@@ -40,7 +40,7 @@ fn signed(house: &House) -> Vec<SignedStatement> {
 }
 
 /// The entry, with a receipt that `signer` signs in the name of `web-1`.
-fn told(house: &House, statements: Vec<SignedStatement>, spent: Digest, signer: &str) -> Event {
+fn told(house: &mut House, statements: Vec<SignedStatement>, spent: Digest, signer: &str) -> Event {
     let emergency = ChangeId::from_proposal(&order());
     let receipt = Receipt {
         v: 1,
@@ -60,7 +60,7 @@ fn told(house: &House, statements: Vec<SignedStatement>, spent: Digest, signer: 
         host: host("web-1"),
         order: order(),
         plan: plan(),
-        bundle: Digest::of(b"bundle"),
+        bundle: house.keep("bundle"),
         statements,
         receipt: sign_with(signer, "web-1", RECEIPT_TYP, &receipt),
         due_at: house.now.plus_seconds(86_400),
@@ -68,7 +68,8 @@ fn told(house: &House, statements: Vec<SignedStatement>, spent: Digest, signer: 
 }
 
 fn good(house: &mut House) -> u64 {
-    let event = told(house, signed(house), order(), "web-1");
+    let signed = signed(house);
+    let event = told(house, signed, order(), "web-1");
     house.event(event)
 }
 
@@ -109,7 +110,7 @@ fn a_signed_and_reviewed_emergency_is_sound() {
 #[test]
 fn an_emergency_that_nobody_signed_is_found() {
     let mut house = house();
-    let event = told(&house, Vec::new(), order(), "web-1");
+    let event = told(&mut house, Vec::new(), order(), "web-1");
     house.event(event);
     found(&house.verify(), &[Quorum]);
 }
@@ -118,7 +119,7 @@ fn an_emergency_that_nobody_signed_is_found() {
 fn a_forged_or_other_statement_behind_an_emergency_is_found() {
     let mut house = house();
     let forged = state_with("mallory", "ana", house.now, subject());
-    let event = told(&house, vec![forged], order(), "web-1");
+    let event = told(&mut house, vec![forged], order(), "web-1");
     house.event(event);
     found(&house.verify(), &[Signature]);
 
@@ -128,7 +129,7 @@ fn a_forged_or_other_statement_behind_an_emergency_is_found() {
         *plan = Digest::of(b"another plan");
     }
     let other = state("ana", house.now, other);
-    let event = told(&house, vec![other], order(), "web-1");
+    let event = told(&mut house, vec![other], order(), "web-1");
     house.event(event);
     found(&house.verify(), &[Link]);
 }
@@ -136,12 +137,14 @@ fn a_forged_or_other_statement_behind_an_emergency_is_found() {
 #[test]
 fn a_receipt_of_another_or_for_something_else_is_found() {
     let mut house = house();
-    let event = told(&house, signed(&house), order(), "mallory");
+    let statements = signed(&house);
+    let event = told(&mut house, statements, order(), "mallory");
     house.event(event);
     found(&house.verify(), &[Signature]);
 
     let mut house = self::house();
-    let event = told(&house, signed(&house), plan(), "web-1");
+    let statements = signed(&house);
+    let event = told(&mut house, statements, plan(), "web-1");
     house.event(event);
     found(&house.verify(), &[Link]);
 }

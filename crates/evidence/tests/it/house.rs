@@ -67,9 +67,10 @@ impl House {
     }
 
     pub fn sign_policy(&mut self, signers: &[&str], current_for_seconds: i64) {
+        let rules = format!("rules {}", self.authorizations.len());
         let files = vec![PolicyFile {
             path: "rules/standing.cedar".into(),
-            sha256: Digest::of(format!("rules {}", self.authorizations.len()).as_bytes()),
+            sha256: self.keep(&rules),
         }];
         let policy = canonical::digest(&files).unwrap();
         let version = 1 + self
@@ -101,6 +102,13 @@ impl House {
                 .map(|name| state(name, self.now, subject.clone()))
                 .collect(),
         });
+    }
+
+    /// Keeps a document beside the logs.
+    pub fn keep(&mut self, document: &str) -> Digest {
+        let digest = Digest::of(document.as_bytes());
+        self.blobs.insert(digest, (None, document.into()));
+        digest
     }
 
     pub fn events(&self) -> impl Iterator<Item = Event> {

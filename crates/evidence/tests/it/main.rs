@@ -10,6 +10,7 @@ mod audit_page;
 mod audit_quotes;
 mod browser;
 mod dnf;
+mod documents;
 mod emergency;
 mod facts;
 mod folder;

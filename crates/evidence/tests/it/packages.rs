@@ -12,7 +12,7 @@ use countersign_domain::{Digest, Outcome};
 use countersign_evidence::FindingKind;
 
 fn reported(house: &mut House, report: &str, sequence: u64) -> Digest {
-    let report = Digest::of(report.as_bytes());
+    let report = house.keep(report);
     let observed_at = house.now;
     house.event(Event::PackagesReported {
         host: host("web-1"),
@@ -120,7 +120,8 @@ fn reports_findings_looks_and_reconciled_outcomes_hold() {
 #[test]
 fn a_finding_that_rests_on_no_report_and_a_report_out_of_turn_are_found() {
     let mut house = House::ready(Founding::default());
-    unwarranted(&mut house, Digest::of(b"no report"));
+    let unreported = house.keep("no report");
+    unwarranted(&mut house, unreported);
     crate::found(&house.verify(), &[FindingKind::Link]);
 
     let mut house = House::ready(Founding::default());
@@ -147,7 +148,8 @@ fn a_look_at_something_else_or_in_the_name_of_another_is_found() {
 fn an_outcome_that_was_known_or_rests_on_no_report_is_not_reconciled() {
     let mut house = House::ready(Founding::default());
     let tale = unknown(&mut house);
-    reconciled(&mut house, &tale, Digest::of(b"no report"));
+    let unreported = house.keep("no report");
+    reconciled(&mut house, &tale, unreported);
     crate::found(&house.verify(), &[FindingKind::Link]);
 
     let mut house = House::ready(Founding::default());

@@ -11,6 +11,7 @@ use countersign_domain::asset::{Asset, Criticality, Environment, Exposure, Tier}
 use countersign_domain::jws::{OBSERVATION_TYP, PLAN_TYP, PROPOSAL_TYP};
 use countersign_domain::roster::Operation;
 use countersign_domain::statement::Subject;
+use countersign_domain::text::SaltedText;
 use countersign_domain::{AgentId, DeploymentId, Digest, HostId, canonical};
 use countersign_facts::Inventory;
 use countersign_gate::found::hex_key;
@@ -158,11 +159,12 @@ impl Crew {
         let (agent, agent_key) = &self.agents[number % AGENTS];
         let (host, host_key) = &self.hosts[host % HOSTS];
         let now = ambient::now();
+        let rationale = SaltedText::new([9; 16], "a vulnerability that is exploited");
         let proposal = json!({
             "v": 1, "deployment": "example.org/test", "agent": agent, "nonce": ambient::nonce(),
             "proposed_at": now, "path": "patch", "category": "os-security", "waves": [[host]],
             "packages": [{"name": "openssl", "architecture": "amd64", "from": OLD, "to": NEW}],
-            "rollback": "reverse-transitions", "claims": {},
+            "rollback": "reverse-transitions", "claims": {}, "rationale": rationale.digest().unwrap(),
         });
         let step = |old: &str, new: &str| json!({"name": "openssl", "architecture": "amd64", "old": old, "new": new, "sha256": Digest::of(new.as_bytes())});
         let plan = json!({
@@ -181,7 +183,7 @@ impl Crew {
             host: (host.clone(), host_key.clone()),
             body: ProposalBody {
                 proposal: signed(PROPOSAL_TYP, agent, agent_key, &proposal),
-                rationale: None,
+                rationale: Some(rationale),
                 plans: vec![signed(PLAN_TYP, host.as_str(), host_key, &plan)],
             },
             plan: canonical::digest(&plan).unwrap(),

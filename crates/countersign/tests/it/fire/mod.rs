@@ -5,6 +5,7 @@ mod backups;
 mod behind;
 mod crew;
 mod damaged;
+mod documents;
 mod killed;
 mod load;
 pub mod process;
