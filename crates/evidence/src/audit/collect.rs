@@ -4,6 +4,7 @@
 
 use super::confirm::{Confirmed, Transitions};
 use super::controllers::{Controllers, Given};
+use super::counts::Counts;
 use super::hosts::{Host, Hosts, is_nameless, root};
 use super::input::Compression;
 use super::model::{
@@ -123,10 +124,9 @@ pub struct Progress {
     pub hashing: Duration,
 }
 
-/// What was counted of a file.
+/// What was counted of a file, but for its rows.
 #[derive(Debug, Default)]
 struct Tally {
-    rows: BTreeMap<Format, u64>,
     unreadable: u64,
     unrecognised: u64,
 }
@@ -156,9 +156,10 @@ pub(crate) struct Part {
     /// What dpkg did.
     pub(crate) transitions: Transitions,
     runs: Runs,
-    excluded: BTreeMap<(Format, Exclusion), u64>,
+    excluded: Counts<(Format, Exclusion)>,
     /// Rows by format and by days since 1970.
-    days: BTreeMap<(Format, i64), u64>,
+    days: Counts<(Format, i64)>,
+    rows: Counts<(FileNumber, Format)>,
     tallies: BTreeMap<FileNumber, Tally>,
     /// The first of them.
     unreadable: BTreeSet<Unreadable>,
@@ -167,10 +168,13 @@ pub(crate) struct Part {
 impl Part {
     /// A row of this format was read, of this time.
     pub(crate) fn count(&mut self, file: FileNumber, format: Format, at: Option<&Moment>) {
-        let tally = self.tallies.entry(file).or_default();
-        *tally.rows.entry(format).or_default() += 1;
+        let of_format = format as usize;
+        self.rows.add((file, format), of_format);
         if let Some(at) = at {
-            *self.days.entry((format, at.day())).or_default() += 1;
+            let day = at.day();
+            // Days of one month are apart, and those of two formats nearly always.
+            let spread = usize::try_from(day).unwrap_or_default() + 31 * of_format;
+            self.days.add((format, day), spread);
         }
     }
 
@@ -204,7 +208,7 @@ impl Part {
                 Row::Change(change) => self.change(*change),
                 Row::Decision(decision) => self.decisions.push(*decision),
                 Row::Excluded(exclusion) => {
-                    *self.excluded.entry((format, exclusion)).or_default() += 1;
+                    self.excluded.add((format, exclusion), exclusion as usize);
                 }
                 Row::Run(run) => self.runs.keep(*run),
                 Row::Certain(action) => self.runs.certain(action),
@@ -259,17 +263,11 @@ impl Part {
         self.proven.extend(other.proven);
         self.transitions.and(other.transitions);
         self.runs.and(other.runs);
-        for (key, count) in other.excluded {
-            *self.excluded.entry(key).or_default() += count;
-        }
-        for (key, count) in other.days {
-            *self.days.entry(key).or_default() += count;
-        }
+        self.excluded.and(other.excluded);
+        self.days.and(other.days);
+        self.rows.and(other.rows);
         for (file, tally) in other.tallies {
             let known = self.tallies.entry(file).or_default();
-            for (format, count) in tally.rows {
-                *known.rows.entry(format).or_default() += count;
-            }
             known.unreadable += tally.unreadable;
             known.unrecognised += tally.unrecognised;
         }
@@ -286,9 +284,13 @@ impl Part {
         for action in self.runs.alone() {
             self.action(action);
         }
+        for ((number, format), count) in std::mem::take(&mut self.rows).into_map() {
+            if let Some(file) = files.get_mut(number.0 as usize) {
+                file.rows.insert(format, count);
+            }
+        }
         for (number, tally) in std::mem::take(&mut self.tallies) {
             if let Some(file) = files.get_mut(number.0 as usize) {
-                file.rows = tally.rows;
                 file.unreadable = tally.unreadable;
                 file.unrecognised = tally.unrecognised;
             }
@@ -302,21 +304,19 @@ impl Part {
         }
         let mut actions: Vec<Action> = placed.into_values().collect();
         let applied = self.runs.apply(&files, &mut actions);
+        let mut excluded = self.excluded.into_map();
         for (format, count) in applied.dry_runs {
-            *self
-                .excluded
-                .entry((format, Exclusion::DryRun))
-                .or_default() += count;
+            *excluded.entry((format, Exclusion::DryRun)).or_default() += count;
         }
         let confirmed = confirm(self.transitions, &hosts, &files, &mut actions);
         if confirmed.phantoms > 0 {
             let phantoms = (Format::AptHistory, Exclusion::DryRun);
-            *self.excluded.entry(phantoms).or_default() += confirmed.phantoms;
+            *excluded.entry(phantoms).or_default() += confirmed.phantoms;
         }
         let told = own::retold(&mut actions, &self.proven);
         if told > 0 {
             let repeated = (Format::AptHistory, Exclusion::Repeated);
-            *self.excluded.entry(repeated).or_default() += told;
+            *excluded.entry(repeated).or_default() += told;
         }
         for action in &mut actions {
             action.places.sort();
@@ -336,7 +336,7 @@ impl Part {
             decision.places.sort();
         }
         let mut days: BTreeMap<Format, BTreeMap<String, u64>> = BTreeMap::new();
-        for ((format, day), count) in self.days {
+        for ((format, day), count) in self.days.into_map() {
             days.entry(format)
                 .or_default()
                 .insert(Moment::day_name(day), count);
@@ -353,7 +353,7 @@ impl Part {
                 })
                 .collect(),
             decisions: self.decisions,
-            excluded: self.excluded,
+            excluded,
             days,
             files,
             unreadable: self.unreadable.into_iter().collect(),

@@ -6,6 +6,7 @@
 mod collect;
 mod confirm;
 mod controllers;
+mod counts;
 mod database;
 mod frames;
 mod gaps;
@@ -14,6 +15,7 @@ mod hosts;
 mod input;
 mod judge;
 mod mapping;
+mod members;
 mod model;
 mod moment;
 mod output;

@@ -87,7 +87,7 @@ impl Scan {
         if seen.length < BLOCK || seen.stray {
             return Block::Special;
         }
-        let (opens, closes) = (seen.opens, seen.closes);
+        let [opens, closes] = seen.brackets(simd, bytes);
         let (rise, fall) = (
             u64::from(opens.count_ones()),
             u64::from(closes.count_ones()),

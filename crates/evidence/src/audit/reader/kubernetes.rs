@@ -1,14 +1,15 @@
 //! Reads Kubernetes audit events (`audit.k8s.io/v1`): completed requests that create, change or
 //! delete workloads are actions. What controllers do after them is not counted a second time.
 
-use super::lenient::{List, Marks, Object, Text, Word, bytes, clip, key, parse};
+use super::lenient::{List, Marks, Object, Word, bytes, clip, key, parse};
 use super::references;
 use super::{About, Context, JsonReader, Record, Taken};
+use crate::audit::members::{Names, members};
 use crate::audit::model::{Action, Actor, Exclusion, Format, Nature, Reference, Row};
 use crate::audit::moment::Moment;
-use crate::audit::structure::{Names, members};
 use memchr::memmem::Finder;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 
 /// Resources whose changes change software.
@@ -46,9 +47,14 @@ static MARKS: Marks<1> = Marks::new(|| [Finder::new("audit.k8s.io/")]);
 /// The reader.
 pub(crate) struct Kubernetes;
 
+/// An event, with what is read of the object that was asked for.
 #[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct Event<'a> {
+#[serde(
+    default,
+    rename_all = "camelCase",
+    bound = "O: Deserialize<'de> + Default"
+)]
+struct Event<'a, O> {
     #[serde(borrow)]
     kind: Word<'a>,
     #[serde(borrow)]
@@ -73,6 +79,7 @@ struct Event<'a> {
     request_received_timestamp: Word<'a>,
     #[serde(borrow)]
     stage_timestamp: Word<'a>,
+    request_object: O,
 }
 
 #[derive(Deserialize, Default)]
@@ -104,50 +111,54 @@ struct Status<'a> {
 
 /// What is read of an action alone.
 #[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct Body {
-    request_object: Object<Workload>,
+#[serde(default)]
+struct Workload<'a> {
+    #[serde(borrow)]
+    metadata: Object<Metadata<'a>>,
+    #[serde(borrow)]
+    spec: Object<Spec<'a>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Workload {
-    metadata: Object<Metadata>,
-    spec: Object<Spec>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Metadata {
-    name: Text,
-    annotations: Object<BTreeMap<String, Text>>,
+struct Metadata<'a> {
+    #[serde(borrow)]
+    name: Word<'a>,
+    #[serde(borrow)]
+    annotations: Object<BTreeMap<Word<'a>, Word<'a>>>,
 }
 
 /// The `spec` of a workload (with a template) or of a pod (with containers).
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Spec {
-    template: Object<Template>,
-    containers: List<Object<Container>>,
+struct Spec<'a> {
+    #[serde(borrow)]
+    template: Object<Template<'a>>,
+    #[serde(borrow)]
+    containers: List<Object<Container<'a>>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Template {
-    metadata: Object<Metadata>,
-    spec: Object<PodSpec>,
+struct Template<'a> {
+    #[serde(borrow)]
+    metadata: Object<Metadata<'a>>,
+    #[serde(borrow)]
+    spec: Object<PodSpec<'a>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct PodSpec {
-    containers: List<Object<Container>>,
+struct PodSpec<'a> {
+    #[serde(borrow)]
+    containers: List<Object<Container<'a>>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Container {
-    image: Text,
+struct Container<'a> {
+    #[serde(borrow)]
+    image: Word<'a>,
 }
 
 impl JsonReader for Kubernetes {
@@ -163,29 +174,31 @@ impl JsonReader for Kubernetes {
             rows.push(Row::Excluded(exclusion));
             return Taken::Read(Some(time));
         }
-        let Some(event) = parse::<Event<'_>>(record.bytes) else {
-            return Taken::Unreadable("no JSON, or nested too deeply");
+        let (told, action) = match parse::<Event<'_, Object<Workload<'_>>>>(record.bytes) {
+            Some(event) => {
+                let told = told(&event);
+                let action = matches!(told, Ok((None, _))).then_some(event);
+                (told, action)
+            }
+            // What an event asks for matters of actions alone.
+            None => match parse::<Event<'_, IgnoredAny>>(record.bytes) {
+                Some(event) => (told(&event), None),
+                None => return Taken::Unreadable("no JSON, or nested too deeply"),
+            },
         };
-        if event.kind.0 != "Event" || !event.api_version.0.starts_with("audit.k8s.io/") {
-            return Taken::NotMine;
-        }
-        let received = Moment::parse(&event.request_received_timestamp.0);
-        let Some(time) = received.or_else(|| Moment::parse(&event.stage_timestamp.0)) else {
-            return Taken::Unreadable(
-                "neither requestReceivedTimestamp nor stageTimestamp is a time",
-            );
+        let (exclusion, time) = match told {
+            Ok(told) => told,
+            Err(taken) => return taken,
         };
-        if let Some(exclusion) = excluded(&event) {
-            rows.push(Row::Excluded(exclusion));
-            return Taken::Read(Some(time));
-        }
-        let Some(body) = parse::<Body>(record.bytes) else {
-            return Taken::Unreadable("its object is nested too deeply, or names a field twice");
-        };
-        let workload = &body.request_object.0;
-        rows.push(Row::Action(Box::new(action(
-            &event, workload, time, record,
-        ))));
+        rows.push(match (exclusion, action) {
+            (Some(exclusion), _) => Row::Excluded(exclusion),
+            (None, Some(event)) => Row::Action(Box::new(action_of(&event, time, record))),
+            (None, None) => {
+                return Taken::Unreadable(
+                    "its object is nested too deeply, or names a field twice",
+                );
+            }
+        });
         Taken::Read(Some(time))
     }
 
@@ -261,8 +274,21 @@ fn by_object(object: &ObjectRef<'_>) -> Option<Exclusion> {
     (!(release || WORKLOADS.contains(&resource) && whole)).then_some(Exclusion::Other)
 }
 
+/// Why an event is no action, if it is none, and its time; or what else the record is.
+fn told<O>(event: &Event<'_, O>) -> Result<(Option<Exclusion>, Moment), Taken> {
+    if event.kind.0 != "Event" || !event.api_version.0.starts_with("audit.k8s.io/") {
+        return Err(Taken::NotMine);
+    }
+    let received = Moment::parse(&event.request_received_timestamp.0);
+    let time = received.or_else(|| Moment::parse(&event.stage_timestamp.0));
+    time.map(|time| (excluded(event), time))
+        .ok_or(Taken::Unreadable(
+            "neither requestReceivedTimestamp nor stageTimestamp is a time",
+        ))
+}
+
 /// Why an event is no action.
-fn excluded(event: &Event<'_>) -> Option<Exclusion> {
+fn excluded<O>(event: &Event<'_, O>) -> Option<Exclusion> {
     let object = &event.object_ref.0;
     let exclusion =
         by_request(event.stage.0.as_bytes(), event.verb.0.as_bytes()).or_else(|| by_object(object));
@@ -300,7 +326,8 @@ fn is_controller(user: &str) -> bool {
         )
 }
 
-fn action(event: &Event<'_>, workload: &Workload, time: Moment, record: Record<'_>) -> Action {
+fn action_of(event: &Event<'_, Object<Workload<'_>>>, time: Moment, record: Record<'_>) -> Action {
+    let workload = &event.request_object.0;
     let object = &event.object_ref.0;
     let name = object.name.some().or(workload.metadata.0.name.some());
     let parts = [object.namespace.some(), object.resource.some(), name];
@@ -317,7 +344,7 @@ fn action(event: &Event<'_>, workload: &Workload, time: Moment, record: Record<'
     let mut references = Vec::new();
     for metadata in [&workload.metadata.0, &template.metadata.0] {
         for (name, text) in &metadata.annotations.0 {
-            annotation(name, &text.0, &mut references);
+            annotation(&name.0, &text.0, &mut references);
         }
     }
     let containers = &template.spec.0.containers.0;
@@ -377,219 +404,4 @@ fn nature(user: &str) -> Nature {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Event, Kubernetes, Moment, excluded, parse, passed_over};
-    use crate::audit::model::{Exclusion, Nature, Reference, Row};
-    use crate::audit::reader::Taken;
-    use crate::audit::reader::testing::{self, actions, taken};
-    use proptest::prelude::*;
-    use serde_json::{Value, json};
-
-    fn event() -> Value {
-        json!({
-            "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Request",
-            "auditID": "00000000-0000-4000-8000-0000000000a1", "stage": "ResponseComplete",
-            "requestURI": "/apis/apps/v1/namespaces/shop/deployments/cart?fieldManager=kubectl",
-            "verb": "patch",
-            "user": {"username": "ines@example.com", "groups": ["system:authenticated"]},
-            "objectRef": {"resource": "deployments", "namespace": "shop", "name": "cart", "apiGroup": "apps"},
-            "responseStatus": {"metadata": {}, "code": 200},
-            "requestObject": {
-                "metadata": {"annotations": {
-                    "kubernetes.io/change-cause": "OPS-77 new openssl",
-                    "countersign.io/authorization": "csa_88CD"
-                }},
-                "spec": {"template": {"spec": {"containers": [
-                    {"name": "cart", "image": "registry.example/cart:00112233445566778899aabbccddeeff00112233"}
-                ]}}}
-            },
-            "requestReceivedTimestamp": "2026-05-02T03:04:05.123456Z",
-            "stageTimestamp": "2026-05-02T03:04:05.223456Z"
-        })
-    }
-
-    fn rows(changes: &[(&str, Value)]) -> Vec<Row> {
-        let mut event = event();
-        for (pointer, value) in changes {
-            testing::set(&mut event, pointer, value.clone());
-        }
-        let (taken, rows) = taken(&Kubernetes, event.to_string().as_bytes());
-        assert!(matches!(taken, Taken::Read(Some(_))), "{taken:?}");
-        rows
-    }
-
-    #[test]
-    fn a_changed_workload_is_an_action_with_what_it_refers_to() {
-        let action = actions(rows(&[])).remove(0);
-        assert_eq!(action.system, "shop/deployments/cart");
-        assert_eq!(action.summary, "patch shop/deployments/cart");
-        assert_eq!(
-            (action.actor.name.as_str(), action.actor.nature),
-            ("ines@example.com", Nature::Person)
-        );
-        assert_eq!(
-            action.references,
-            [
-                Reference::Countersign("csa_88CD".to_owned()),
-                Reference::Number("OPS-77".to_owned()),
-                Reference::Commit("00112233445566778899aabbccddeeff00112233".to_owned()),
-            ]
-        );
-        assert!(
-            action
-                .ended
-                .is_some_and(|ended| ended.earliest > action.started.latest)
-        );
-    }
-
-    #[test]
-    fn users_of_the_system_are_automations_whoever_they_impersonate() {
-        for (user, nature) in [
-            ("system:serviceaccount:flux-system:flux", Nature::Automation),
-            ("system:anonymous", Nature::Automation),
-            ("eks:addon-manager", Nature::Automation),
-            (
-                "arn:aws:sts::000000000001:assumed-role/x/y",
-                Nature::Unclear,
-            ),
-            ("", Nature::Unclear),
-            ("kubernetes-admin", Nature::Person),
-        ] {
-            let other = json!({"username": "ines@example.com"});
-            let rows = rows(&[
-                ("/user/username", json!(user)),
-                ("/impersonatedUser", other),
-            ]);
-            let action = &actions(rows)[0];
-            assert_eq!(action.actor.nature, nature, "{user}");
-            assert!(action.summary.ends_with(" as ines@example.com"));
-            assert!(action.actor.also.is_empty());
-        }
-    }
-
-    #[test]
-    fn what_changes_no_software_is_excluded_and_says_why() {
-        let controller = "system:serviceaccount:kube-system:replicaset-controller";
-        for (changes, exclusion) in [
-            (
-                vec![("/stage", json!("RequestReceived"))],
-                Exclusion::Repeated,
-            ),
-            (vec![("/stage", json!("Panic"))], Exclusion::Failed),
-            (vec![("/verb", json!("watch"))], Exclusion::ReadOnly),
-            (
-                vec![("/objectRef/resource", json!("endpointslices"))],
-                Exclusion::Other,
-            ),
-            (
-                vec![("/objectRef/subresource", json!("status"))],
-                Exclusion::Other,
-            ),
-            (
-                vec![("/objectRef/resource", json!("secrets"))],
-                Exclusion::Other,
-            ),
-            (
-                vec![("/responseStatus/code", json!(403))],
-                Exclusion::Denied,
-            ),
-            (
-                vec![("/responseStatus/code", json!(409))],
-                Exclusion::Failed,
-            ),
-            (
-                vec![("/requestURI", json!("/x?a=b&dryRun=All"))],
-                Exclusion::DryRun,
-            ),
-            (
-                vec![
-                    ("/objectRef/resource", json!("pods")),
-                    ("/user/username", json!(controller)),
-                ],
-                Exclusion::Repeated,
-            ),
-        ] {
-            assert_eq!(rows(&changes), [Row::Excluded(exclusion)], "{changes:?}");
-        }
-        // A controller that changes what people ask for is an action, and so is a Helm release.
-        assert_eq!(
-            actions(rows(&[("/user/username", json!(controller))])).len(),
-            1
-        );
-        let release = [
-            ("/objectRef/resource", json!("secrets")),
-            ("/objectRef/name", json!("sh.helm.release.v1.cart.v7")),
-        ];
-        assert_eq!(actions(rows(&release)).len(), 1);
-    }
-
-    #[test]
-    fn hostile_events_are_read_or_refused() {
-        testing::check_hostile(&Kubernetes, &event());
-        let mut other = event();
-        testing::set(&mut other, "/verb", json!("get"));
-        assert!(passed_over(other.to_string().as_bytes()).is_some());
-        testing::set(&mut other, "/kind", json!("Policy"));
-        assert_eq!(
-            taken(&Kubernetes, other.to_string().as_bytes()).0,
-            Taken::NotMine
-        );
-        testing::set(&mut other, "/kind", json!("Event"));
-        testing::set(
-            &mut other,
-            "/requestReceivedTimestamp",
-            json!("2026-05-02 03:04:05"),
-        );
-        let of = |event: &Value| taken(&Kubernetes, event.to_string().as_bytes()).0;
-        assert!(matches!(of(&other), Taken::Read(Some(_))));
-        testing::set(&mut other, "/stageTimestamp", json!(null));
-        assert!(matches!(of(&other), Taken::Unreadable(_)));
-    }
-
-    fn odd(values: &'static [&'static str]) -> impl Strategy<Value = Value> {
-        let others = [
-            json!(null),
-            json!(7),
-            json!(true),
-            json!({"verb": "get"}),
-            json!(["get"]),
-        ];
-        let words = ["", "x", "get ", "\"", "\\u0067et", "\n", "\u{7f}", "é"];
-        prop_oneof![
-            20 => prop::sample::select(values).prop_map(|text| json!(text)),
-            2 => prop::sample::select(words.to_vec()).prop_map(|text| json!(text)),
-            1 => prop::sample::select(others.to_vec()),
-        ]
-    }
-
-    proptest! {
-        /// What is told of an event without a parser is what a parser tells of it.
-        #[test]
-        fn an_event_is_passed_over_as_a_parser_would(
-            kind in odd(&["Event"]),
-            version in odd(&["audit.k8s.io/v1"]),
-            stage in odd(&["ResponseComplete", "Panic", "RequestReceived"]),
-            verb in odd(&["get", "patch", "delete", "approve"]),
-            resource in odd(&["pods", "secrets", "leases"]),
-            name in odd(&["cart", "sh.helm.release.v1.cart.v7"]),
-            subresource in odd(&["", "status", "ephemeralcontainers"]),
-            time in odd(&["2026-05-02T03:04:05.123456Z", "2026-05-02T03:04:05+02:00"]),
-        ) {
-            let mut event = event();
-            let object = json!({"resource": resource, "name": name, "subresource": subresource});
-            let members = json!({
-                "kind": kind, "apiVersion": version, "stage": stage, "verb": verb, "objectRef": object,
-                "requestReceivedTimestamp": time,
-            });
-            event.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
-            let text = event.to_string();
-            if let Some((exclusion, at)) = passed_over(text.as_bytes()) {
-                let event = parse::<Event<'_>>(text.as_bytes()).unwrap();
-                prop_assert_eq!(event.kind.0.as_ref(), "Event");
-                prop_assert!(event.api_version.0.starts_with("audit.k8s.io/"));
-                prop_assert_eq!(excluded(&event), Some(exclusion));
-                prop_assert_eq!(Moment::parse(&event.request_received_timestamp.0), Some(at));
-            }
-        }
-    }
-}
+mod tests;

@@ -20,7 +20,12 @@ const ELEMENTS_MAX: usize = 1000;
 
 /// A text for a row: bounded, on one line, without characters that deceive.
 pub(crate) fn clip(text: &str) -> String {
-    shown(text.trim(), SHOWN_CHARS_MAX)
+    let text = text.trim();
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~');
+    if text.len() <= SHOWN_CHARS_MAX && text.as_bytes().iter().all(plain) {
+        return text.to_owned();
+    }
+    shown(text, SHOWN_CHARS_MAX)
 }
 
 /// At most so many characters of a text, as they are.
@@ -66,7 +71,7 @@ pub(crate) fn key(format: Format, parts: &[&str]) -> Digest {
 pub(super) struct Text(pub(super) String);
 
 /// A text that is looked at where it stands, for what is read of every record.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Word<'a>(pub(super) Cow<'a, str>);
 
 /// True or false, also as text.
@@ -125,14 +130,22 @@ impl Text {
 pub(super) fn bytes(value: &[u8]) -> Option<&[u8]> {
     match value {
         b"" | b"null" => Some(b""),
-        [b'"', text @ .., b'"'] => {
-            let mut control = false;
-            for byte in text {
-                control |= byte.is_ascii_control();
-            }
-            (!control).then_some(text)
-        }
+        [b'"', text @ .., b'"'] => (!has_control(text)).then_some(text),
         _ => None,
+    }
+}
+
+/// Whether there are control characters, which no text has as they are; eight bytes at a time.
+fn has_control(text: &[u8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let has = |bytes: &[u8; 8]| {
+        let bytes = u64::from_ne_bytes(*bytes);
+        // Only where one of them is below a space, its highest bit comes to be set.
+        bytes.wrapping_sub(ONES * 0x20) & !bytes & (ONES * 0x80) != 0
+    };
+    match (text.as_chunks().0, text.last_chunk()) {
+        (eights, Some(last)) => eights.iter().any(has) || has(last),
+        (_, None) => text.iter().any(|byte| *byte < b' '),
     }
 }
 
@@ -267,5 +280,25 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
             );
         }
         deserializer.deserialize_any(Reads(PhantomData))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SHOWN_CHARS_MAX, clip, has_control, shown};
+    use proptest::prelude::{any, prop, prop_assert_eq, prop_oneof, proptest};
+
+    proptest! {
+        #[test]
+        fn control_characters_are_found_wherever_they_stand(
+            bytes in prop::collection::vec(prop_oneof![0x1e..=0x22_u8, 0x7e..=0x82_u8, any::<u8>()], 0..40),
+        ) {
+            prop_assert_eq!(has_control(&bytes), bytes.iter().any(|byte| *byte < 0x20));
+        }
+
+        #[test]
+        fn a_plain_text_is_clipped_as_any_other(text in "[ -~]{0,30}|.{0,30}|[a-z]{230,250}") {
+            prop_assert_eq!(clip(&text), shown(text.trim(), SHOWN_CHARS_MAX));
+        }
     }
 }
