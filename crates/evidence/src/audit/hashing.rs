@@ -57,7 +57,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Hashing {
     /// The next bytes of the stream. Called by one at a time.
     pub(super) fn take(&self, bytes: &[u8]) {
-        if !self.helped.load(Ordering::Relaxed) {
+        if !self.helped() {
             return locked(&self.hash).update(bytes);
         }
         let mut waiting = locked(&self.waiting);
@@ -76,6 +76,11 @@ impl Hashing {
     /// From now on somebody calls `help` now and then.
     pub(super) fn is_helped(&self) {
         self.helped.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody does.
+    pub(super) fn helped(&self) -> bool {
+        self.helped.load(Ordering::Relaxed)
     }
 
     /// Hashes some of what waits. False where nothing does, and where somebody else is at it.

@@ -89,10 +89,19 @@ impl<const N: usize> Names<N> {
             return false;
         }
         // Of shorter names that was all, with the quote.
-        name.len() < 8
-            || head
-                .strip_suffix(name.as_bytes())
-                .is_some_and(|before| before.last() == Some(&b'"'))
+        if name.len() < 8 {
+            return true;
+        }
+        let Some((before, found)) = head.split_at_checked(head.len().wrapping_sub(name.len()))
+        else {
+            return false;
+        };
+        let (eights, of_name) = (found.as_chunks::<8>().0, name.as_bytes().as_chunks::<8>().0);
+        let mut differ = 0;
+        for (found, name) in eights.iter().zip(of_name) {
+            differ |= u64::from_ne_bytes(*found) ^ u64::from_ne_bytes(*name);
+        }
+        differ == 0 && before.last() == Some(&b'"')
     }
 }
 

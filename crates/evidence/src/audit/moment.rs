@@ -4,7 +4,7 @@
 use super::schema;
 use countersign_domain::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
-use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -146,16 +146,51 @@ fn in_utc(text: &[u8]) -> Option<i64> {
         let digit = i64::from(number(&[*digit])?);
         millis += [100, 10, 1].get(at).copied().unwrap_or(0) * digit;
     }
-    let local = civil(text, b'T')?;
-    if !(1970..9999).contains(&local.year()) {
+    let [year, month, day, hour, minute, second] = numbers(text, b'T')?;
+    let is_date = (1970..9999).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=days_of(year, month)).contains(&day);
+    if !is_date || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let at = Offset::UTC.to_timestamp(local).ok()?;
-    Some(at.as_millisecond() + millis)
+    let [hour, minute, second] = [hour, minute, second].map(i64::from);
+    let minutes = (days_since_1970(year, month, day) * 24 + hour) * 60 + minute;
+    Some((minutes * 60 + second) * 1000 + millis)
+}
+
+/// The days of a month.
+const fn days_of(year: i16, month: i16) -> i16 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 31,
+    }
+}
+
+/// From the first day of 1970 to this one.
+fn days_since_1970(year: i16, month: i16, day: i16) -> i64 {
+    let [year, month, day] = [year, month, day].map(i64::from);
+    // Years from March on: then the leap day is the last of its year.
+    let (year, month) = match month {
+        3.. => (year, month - 3),
+        _ => (year - 1, month + 9),
+    };
+    let of_years = year * 365 + year / 4 - year / 100 + year / 400;
+    of_years + (month * 153 + 2) / 5 + day - 719_469
 }
 
 /// `YYYY-MM-DD HH:MM:SS`, with this byte between date and time. None where it is no such time.
 fn civil(text: &[u8; 19], between: u8) -> Option<DateTime> {
+    let [year, rest @ ..] = numbers(text, between)?;
+    let [month, day, hour, minute, second] = rest.map(|number| i8::try_from(number).ok());
+    let date = Date::new(year, month?, day?).ok()?;
+    let time = Time::new(hour?, minute?, second?, 0).ok()?;
+    Some(date.to_datetime(time))
+}
+
+/// The numbers in `YYYY-MM-DD HH:MM:SS`, with this byte between date and time, whatever they are.
+fn numbers(text: &[u8; 19], between: u8) -> Option<[i16; 6]> {
     let [
         y,
         yy,
@@ -180,10 +215,13 @@ fn civil(text: &[u8; 19], between: u8) -> Option<DateTime> {
     else {
         return None;
     };
-    let two = |digits: [u8; 2]| i8::try_from(number(&digits)?).ok();
-    let date = Date::new(number(&[y, yy, yyy, yyyy])?, two([o, oo])?, two([d, dd])?).ok()?;
-    let time = Time::new(two([h, hh])?, two([m, mm])?, two([s, ss])?, 0).ok()?;
-    (t == between).then(|| date.to_datetime(time))
+    let two = |one, other| number(&[one, other]);
+    let (date, time) = (
+        [number(&[y, yy, yyy, yyyy])?, two(o, oo)?, two(d, dd)?],
+        [two(h, hh)?, two(m, mm)?, two(s, ss)?],
+    );
+    let ([year, month, day], [hour, minute, second]) = (date, time);
+    (t == between).then_some([year, month, day, hour, minute, second])
 }
 
 /// A number of at most four digits.
@@ -221,6 +259,12 @@ mod tests {
             if let Some(short) = local.as_bytes().try_into().ok().and_then(|short| civil(short, b' ')) {
                 prop_assert_eq!(Some(short), local.replace(' ', "T").parse().ok());
                 prop_assert!(Moment::local(&local, &TimeZone::UTC).is_some() || year > 9998);
+            }
+            let short = (1970..9999).contains(&year) && second < 60 && end == "Z"
+                && (fraction.is_empty() || fraction.len() > 1 && fraction.starts_with('.'));
+            if short {
+                let parsed = text.parse::<jiff::Timestamp>().ok();
+                prop_assert_eq!(in_utc(text.as_bytes()), parsed.map(|at| at.as_millisecond()));
             }
             if let Some(millis) = in_utc(text.as_bytes()) {
                 let at: jiff::Timestamp = text.parse().unwrap();

@@ -15,6 +15,7 @@ use super::tables::{Table, columns, is_table};
 use memchr::memchr;
 use records::{Batch, Records};
 use std::io::{self, BufRead};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -269,24 +270,28 @@ impl<'a> Reading<'a> {
         self.work.finished(number, file, opened.source);
     }
 
-    /// Cuts records out of a file and reads them, batch by batch, until there is none.
+    /// Reads the records of a file that nobody has read yet, until there is none.
     fn records(&mut self, records: &Arc<Records>) {
+        let work = self.work;
+        while records.each(work, |place, cut| self.cut(place, cut)) {}
         let mut batch = std::mem::take(&mut self.batch);
-        while records.cut(&mut batch, self.work) {
+        while records.cut(&mut batch, work) {
             for (place, cut) in &batch.cuts {
-                let bytes = cut.as_ref().map(|range| batch.bytes.get(range.clone()));
-                match bytes {
-                    Ok(bytes) => self.record(Record {
-                        bytes: bytes.unwrap_or_default(),
-                        place: *place,
-                    }),
-                    Err(why) => self.part.unreadable(*place, why),
-                }
+                let bytes = |range: &Range<usize>| batch.bytes.get(range.clone());
+                let cut = cut.as_ref().map(|range| bytes(range).unwrap_or_default());
+                self.cut(*place, cut.map_err(|why| *why));
             }
         }
         self.batch = batch;
-        let mut state = locked(&self.work.state);
+        let mut state = locked(&work.state);
         state.open.retain(|other| !Arc::ptr_eq(other, records));
+    }
+
+    fn cut(&mut self, place: Place, cut: Result<&[u8], &'static str>) {
+        match cut {
+            Ok(bytes) => self.record(Record { bytes, place }),
+            Err(why) => self.part.unreadable(place, why),
+        }
     }
 
     /// Hands a JSON record to the reader that knows it.

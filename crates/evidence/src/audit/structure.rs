@@ -118,8 +118,9 @@ fn read_line<S: Simd>(simd: S, bytes: &[u8]) -> Option<Line> {
     while at < bytes.len() {
         let block = load(simd, bytes.get(at..)?)?;
         let closes = places(simd, block, b'}');
-        let white = block.simd_le(u8x64::splat(simd, b' ')).to_bitmask();
-        let mut behind = (closes << 1 | before) & (places(simd, block, b'{') | white);
+        let next =
+            block.simd_le(u8x64::splat(simd, b' ')) | block.simd_eq(u8x64::splat(simd, b'{'));
+        let mut behind = (closes << 1 | before) & next.to_bitmask();
         let ends = places(simd, block, b'\n');
         if ends != 0 {
             let end = at + ends.trailing_zeros() as usize;

@@ -64,32 +64,49 @@ impl Records {
         self.hashing.is_helped();
     }
 
-    /// Cuts the next records out. False at the end.
+    /// Cuts the next records out, for this thread to read. False at the end.
     pub(super) fn cut(&self, batch: &mut Batch, work: &Work<'_>) -> bool {
         self.hashing.help();
-        loop {
-            let mut cutter = match self.cutter.try_lock() {
-                Ok(cutter) => cutter,
-                Err(TryLockError::Poisoned(cutter)) => PoisonError::into_inner(cutter),
-                Err(TryLockError::WouldBlock) if self.hashing.help() => continue,
-                Err(TryLockError::WouldBlock) => locked(&self.cutter),
-            };
-            return cutter.cut(batch, work);
-        }
+        let mut cutter = loop {
+            match self.cutter.try_lock() {
+                Ok(cutter) => break cutter,
+                Err(TryLockError::Poisoned(cutter)) => break PoisonError::into_inner(cutter),
+                Err(TryLockError::WouldBlock) if self.hashing.help() => {}
+                Err(TryLockError::WouldBlock) => break locked(&self.cutter),
+            }
+        };
+        batch.bytes.clear();
+        batch.cuts.clear();
+        cutter.cut(work, |place, cut| {
+            let from = batch.bytes.len();
+            let cut = cut.map(|bytes| {
+                batch.bytes.extend_from_slice(bytes);
+                from..batch.bytes.len()
+            });
+            batch.cuts.push((place, cut));
+        })
+    }
+
+    /// Reads the next records where they stand, as long as nobody helps. False where somebody does, and
+    /// at the end.
+    pub(super) fn each(&self, work: &Work<'_>, each: impl FnMut(Place, Cut<'_>)) -> bool {
+        !self.hashing.helped() && locked(&self.cutter).cut(work, each)
     }
 }
 
+/// A record, or why there is none.
+type Cut<'a> = Result<&'a [u8], &'static str>;
+
 impl Cutter {
     /// Cuts the next records out. False at the end.
-    fn cut(&mut self, batch: &mut Batch, work: &Work<'_>) -> bool {
-        batch.bytes.clear();
-        batch.cuts.clear();
+    fn cut(&mut self, work: &Work<'_>, mut each: impl FnMut(Place, Cut<'_>)) -> bool {
         let Some((file, _)) = &mut self.rest else {
             return false;
         };
         let before = self.frames.position();
+        let (mut bytes_all, mut count) = (0, 0);
         let mut ended = false;
-        while batch.bytes.len() < BATCH_BYTES && batch.cuts.len() < BATCH_BYTES {
+        while bytes_all < BATCH_BYTES && count < BATCH_BYTES {
             let (offset, line, cut) = match self.frames.next() {
                 Ok(None) => {
                     ended = true;
@@ -105,18 +122,16 @@ impl Cutter {
                     bytes,
                     offset,
                     line,
-                })) => {
-                    let from = batch.bytes.len();
-                    batch.bytes.extend_from_slice(bytes);
-                    (offset, line, Ok(from..batch.bytes.len()))
-                }
+                })) => (offset, line, Ok(bytes)),
             };
+            bytes_all += cut.map_or(0, <[u8]>::len);
+            count += 1;
             let place = Place {
                 file: self.number,
                 offset: self.offset + offset,
                 line: Some(line),
             };
-            batch.cuts.push((place, cut));
+            each(place, cut);
         }
         work.passed(self.frames.position() - before);
         if ended && let Some((mut file, source)) = self.rest.take() {
