@@ -12,7 +12,7 @@ mod packages;
 pub(crate) use deployment::halt_key;
 pub(crate) use packages::UNWARRANTED;
 
-use crate::state::{self, Record};
+use crate::state::{self, ChangeRecord, Record};
 use crate::world;
 use countersign_domain::canonical::{self, CanonicalError};
 use countersign_domain::change::ChangeError;
@@ -94,7 +94,14 @@ pub fn apply(tx: &mut dyn Write, index: u64, bytes: &[u8]) -> Result<(), FoldErr
 
 fn apply_entry(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), FoldError> {
     if let Some(change) = entry.event.change() {
-        tx.put_trail(change, index)?;
+        let opened = match entry.event {
+            Event::Proposed { .. } => Some(index),
+            _ => state::read::<ChangeRecord>(tx, change.as_str())?.map(|record| record.opened),
+        };
+        // An alarm may name a change that there is not.
+        if let Some(opened) = opened {
+            tx.put_trail(opened, index)?;
+        }
     }
     match &entry.event {
         Event::Roster { .. }

@@ -29,6 +29,8 @@ const OUTCOMES_SECONDS: i64 = 90 * 86_400;
 /// What facts are gathered for.
 pub(crate) struct Inputs<'a> {
     pub(crate) change: &'a ChangeId,
+    /// The index of the entry that opened the change; none while no entry has.
+    pub(crate) opened: Option<u64>,
     pub(crate) agent: &'a AgentId,
     pub(crate) owner: &'a PersonId,
     pub(crate) proposal: &'a Proposal,
@@ -45,6 +47,7 @@ impl<'a> Inputs<'a> {
     ) -> Self {
         Self {
             change: &record.id,
+            opened: Some(record.opened),
             agent: &record.agent,
             owner: &record.owner,
             proposal,
@@ -115,6 +118,7 @@ pub(crate) struct Gathered {
     transitions: Vec<String>,
     /// The last observation of each target.
     observed: Vec<(HostId, Option<Digest>)>,
+    opened: Option<u64>,
     epoch: EpochRecord,
 }
 
@@ -149,7 +153,7 @@ impl Gathered {
     ) -> Result<DecisionFacts, GateError> {
         let mut facts = self.facts.clone();
         facts.calendar = calendar_facts(&calendar_answer(world, &facts, now)?);
-        facts.reservations = reservations(store, &facts, now)?;
+        facts.reservations = reservations(store, &facts, self.opened, now)?;
         facts.blast.percent = percent(world, &facts);
         let assets = || facts.scopes.iter().flat_map(|scope| &scope.assets);
         let since = now.plus_seconds(-OUTCOMES_SECONDS);
@@ -181,7 +185,7 @@ const fn calendar_facts(said: &Answer) -> CalendarFacts {
 }
 
 fn observation_digest(store: &dyn Read, host: &HostId) -> Result<Option<Digest>, StoreError> {
-    let host = state::load::<HostRecord>(store, host.as_str())?;
+    let host = state::read::<HostRecord>(store, host.as_str())?;
     Ok(host.map(|host| host.observation))
 }
 
@@ -284,6 +288,7 @@ pub(crate) fn gather(
         plans: inputs.plans.bound.clone(),
         transitions: requested_transitions(inputs),
         observed: last_observed,
+        opened: inputs.opened,
         epoch: world.epoch,
     })
 }
@@ -292,13 +297,14 @@ pub(crate) fn gather(
 fn reservations(
     store: &dyn Read,
     facts: &DecisionFacts,
+    opened: Option<u64>,
     now: Timestamp,
 ) -> Result<Reservations, StoreError> {
     let assets = || facts.scopes.iter().flat_map(|scope| &scope.assets);
     let services: BTreeSet<String> = assets().filter_map(|asset| asset.service.clone()).collect();
     let environments: BTreeSet<Environment> = assets().map(|asset| asset.environment).collect();
     store.reservations(&ReservationQuery {
-        change: &facts.change,
+        opened,
         agent: &facts.agent,
         owner: &facts.owner,
         services: &services.into_iter().collect::<Vec<_>>(),
@@ -482,7 +488,7 @@ fn rollbacks_in_similar<'a>(
     let failed: BTreeSet<_> = failures
         .iter()
         .filter(|failure| similar.contains(&(failure.environment, failure.tier)))
-        .map(|failure| (&failure.change, &failure.host))
+        .map(|failure| (failure.opened, &failure.host))
         .collect();
     u32::try_from(failed.len()).unwrap_or(u32::MAX)
 }

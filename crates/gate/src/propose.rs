@@ -146,6 +146,7 @@ impl Gate {
             .map(|plan| (PreparedPlan::clone(plan), *plan.digest()));
         let inputs = Inputs {
             change: &change,
+            opened: None,
             agent,
             owner: &entry.owner,
             proposal,

@@ -44,15 +44,23 @@ pub trait Record: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
 /// # Errors
 /// When storage fails or the document cannot be read back.
 pub fn load<R: Record>(store: &dyn Read, key: &str) -> Result<Option<R>, StoreError> {
+    Ok(read(store, key)?.map(Arc::unwrap_or_clone))
+}
+
+/// Reads a record that is only looked at.
+///
+/// # Errors
+/// As [`load`].
+pub fn read<R: Record>(store: &dyn Read, key: &str) -> Result<Option<Arc<R>>, StoreError> {
     let known = store.recall(R::KIND, key);
     if let Some(record) = known.and_then(|known| known.downcast::<R>().ok()) {
-        return Ok(Some(R::clone(&record)));
+        return Ok(Some(record));
     }
     let Some(document) = store.document(R::KIND, key)? else {
         return Ok(None);
     };
-    let record: R = parse(&document)?;
-    store.remember(R::KIND, key, Arc::new(record.clone()));
+    let record: Arc<R> = Arc::new(parse(&document)?);
+    store.remember(R::KIND, key, Arc::clone(&record) as _);
     Ok(Some(record))
 }
 

@@ -334,6 +334,14 @@ impl Gate {
         })
     }
 
+    /// The indexes of the entries that concern a change, in the order of the log, 10,000 at most.
+    ///
+    /// # Errors
+    /// When there is no such change, or storage fails.
+    pub fn trail(&self, change: &ChangeId) -> Result<Vec<u64>, GateError> {
+        self.view(|view, _| Ok(view.trail(load_change(view, change)?.opened)?))
+    }
+
     /// What would be decided now on a change, without writing anything: for `policy explain`.
     ///
     /// # Errors

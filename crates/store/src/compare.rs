@@ -32,16 +32,16 @@ pub(crate) const PROJECTIONS: &[Projection] = &[
     },
     Projection {
         name: "trails",
-        columns: "change, idx",
+        columns: "opened, idx",
         key_columns: 2,
-        key: "change, idx",
+        key: "opened, idx",
         says_something: "TRUE",
     },
     Projection {
         name: "reservations",
-        columns: "change, host, agent, owner, service, environment, standing, at, released_at",
+        columns: "opened, host, agent, owner, service, environment, standing, at, released_at",
         key_columns: 2,
-        key: "change, host",
+        key: "opened, host",
         says_something: "TRUE",
     },
     Projection {
@@ -60,9 +60,9 @@ pub(crate) const PROJECTIONS: &[Projection] = &[
     },
     Projection {
         name: "outcomes",
-        columns: "transition, change, host, environment, tier, succeeded, at",
+        columns: "transition, opened, host, environment, tier, succeeded, at",
         key_columns: 3,
-        key: "transition, change, host",
+        key: "transition, opened, host",
         says_something: "TRUE",
     },
     Projection {

@@ -5,9 +5,7 @@
 //! Everything but the logs and the blobs is a projection: rows that are the fold of log entries, and
 //! that can be thrown away and rebuilt.
 
-use countersign_domain::{
-    AgentId, ChangeId, CveId, Digest, Environment, HostId, PersonId, Timestamp,
-};
+use countersign_domain::{AgentId, CveId, Digest, Environment, HostId, PersonId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::sync::Arc;
@@ -101,8 +99,8 @@ impl DocumentQuery<'_> {
 /// One host reserved by one change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reservation {
-    /// The change.
-    pub change: ChangeId,
+    /// The index of the entry that opened the change.
+    pub opened: u64,
     /// The host.
     pub host: HostId,
     /// Who asked.
@@ -122,8 +120,8 @@ pub struct Reservation {
 /// Whose reservations are counted. The change itself is left out.
 #[derive(Debug, Clone)]
 pub struct ReservationQuery<'a> {
-    /// The change that is being decided.
-    pub change: &'a ChangeId,
+    /// The index of the entry that opened the change that is being decided; none while no entry has.
+    pub opened: Option<u64>,
     /// Its agent.
     pub agent: &'a AgentId,
     /// That agent's owner.
@@ -141,8 +139,8 @@ pub struct ReservationQuery<'a> {
 /// How the same transition fared on one host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransitionOutcome {
-    /// The change.
-    pub change: ChangeId,
+    /// The index of the entry that opened the change.
+    pub opened: u64,
     /// The host.
     pub host: HostId,
     /// `name|architecture|old|new`.
@@ -242,8 +240,9 @@ pub trait Read {
         kind: &'static str,
         query: &DocumentQuery<'_>,
     ) -> Result<Vec<Document>, StoreError>;
-    /// The entries of the authorizations log that concern a change, in order, at most 10,000.
-    fn trail(&self, change: &ChangeId) -> Result<Vec<u64>, StoreError>;
+    /// The entries of the authorizations log that concern the change that the entry `opened` opened,
+    /// in order, at most 10,000.
+    fn trail(&self, opened: u64) -> Result<Vec<u64>, StoreError>;
     /// How many hosts other changes have reserved. The edge of a sliding window is rounded outward
     /// to the whole minute: it may count up to a minute longer, never shorter.
     fn reservations(
@@ -283,19 +282,20 @@ pub trait Write: Read {
     fn put_document(&mut self, document: &Document) -> Result<(), StoreError>;
     /// Removes a document.
     fn remove_document(&mut self, kind: &'static str, key: &str) -> Result<(), StoreError>;
-    /// Remembers that an entry of the authorizations log concerns a change.
-    fn put_trail(&mut self, change: &ChangeId, index: u64) -> Result<(), StoreError>;
+    /// Remembers that an entry of the authorizations log concerns the change that the entry `opened`
+    /// opened.
+    fn put_trail(&mut self, opened: u64, index: u64) -> Result<(), StoreError>;
     /// Reserves a host for a change; reserving the same again replaces it.
     fn reserve(&mut self, reservation: &Reservation) -> Result<(), StoreError>;
     /// No longer in flight (it still counts in the windows): one host of a change, or all.
     fn release(
         &mut self,
-        change: &ChangeId,
+        opened: u64,
         host: Option<&HostId>,
         at: Timestamp,
     ) -> Result<(), StoreError>;
     /// Takes back reservations that came to nothing (they no longer count anywhere).
-    fn unreserve(&mut self, change: &ChangeId, host: Option<&HostId>) -> Result<(), StoreError>;
+    fn unreserve(&mut self, opened: u64, host: Option<&HostId>) -> Result<(), StoreError>;
     /// Remembers how a transition fared.
     fn record_outcome(&mut self, outcome: &TransitionOutcome) -> Result<(), StoreError>;
     /// Replaces all rows of a feed (`whole`), or only those for the CVE ids given.

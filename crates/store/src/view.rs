@@ -8,7 +8,7 @@ use crate::contract::{
 };
 use crate::tables::{blobs, documents, entries, intel, logs, outcomes, reservations, trails};
 use countersign_domain::facts::Reservations;
-use countersign_domain::{ChangeId, CveId, Digest, Environment, Timestamp};
+use countersign_domain::{CveId, Digest, Environment, Timestamp};
 
 /// A consistent view: the caller holds a transaction on this connection.
 pub(crate) struct View<'a> {
@@ -44,8 +44,8 @@ impl Read for View<'_> {
         documents::query(self.conn, kind, query)
     }
 
-    fn trail(&self, change: &ChangeId) -> Result<Vec<u64>, StoreError> {
-        trails::get(self.conn, change)
+    fn trail(&self, opened: u64) -> Result<Vec<u64>, StoreError> {
+        trails::get(self.conn, opened)
     }
 
     fn reservations(&self, query: &ReservationQuery<'_>) -> Result<Reservations, StoreError> {

@@ -15,7 +15,7 @@ use crate::per_log::PerLog;
 use crate::tables::{blobs, digest, entries, intel, nodes, outcomes, reservations, trails};
 use crate::view::View;
 use countersign_domain::facts::Reservations;
-use countersign_domain::{ChangeId, CveId, Digest, Environment, HostId, Timestamp};
+use countersign_domain::{CveId, Digest, Environment, HostId, Timestamp};
 use countersign_ledger::{ENTRY_BYTES_MAX, Tree, leaf_hash};
 
 /// The trees as they were before a job, where it appended.
@@ -172,8 +172,8 @@ impl Write for Job<'_> {
         Ok(())
     }
 
-    fn put_trail(&mut self, change: &ChangeId, index: u64) -> Result<(), StoreError> {
-        self.keep(|conn| trails::put(conn, change, index))
+    fn put_trail(&mut self, opened: u64, index: u64) -> Result<(), StoreError> {
+        self.keep(|conn| trails::put(conn, opened, index))
     }
 
     fn reserve(&mut self, reservation: &Reservation) -> Result<(), StoreError> {
@@ -182,15 +182,15 @@ impl Write for Job<'_> {
 
     fn release(
         &mut self,
-        change: &ChangeId,
+        opened: u64,
         host: Option<&HostId>,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.keep(|conn| reservations::release(conn, change, host, at))
+        self.keep(|conn| reservations::release(conn, opened, host, at))
     }
 
-    fn unreserve(&mut self, change: &ChangeId, host: Option<&HostId>) -> Result<(), StoreError> {
-        self.keep(|conn| reservations::unreserve(conn, change, host))
+    fn unreserve(&mut self, opened: u64, host: Option<&HostId>) -> Result<(), StoreError> {
+        self.keep(|conn| reservations::unreserve(conn, opened, host))
     }
 
     fn record_outcome(&mut self, outcome: &TransitionOutcome) -> Result<(), StoreError> {
@@ -247,8 +247,8 @@ impl Read for Job<'_> {
         self.documents.query(self.view.conn, kind, query)
     }
 
-    fn trail(&self, change: &ChangeId) -> Result<Vec<u64>, StoreError> {
-        self.view.trail(change)
+    fn trail(&self, opened: u64) -> Result<Vec<u64>, StoreError> {
+        self.view.trail(opened)
     }
 
     fn reservations(&self, query: &ReservationQuery<'_>) -> Result<Reservations, StoreError> {

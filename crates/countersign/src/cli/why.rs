@@ -6,7 +6,6 @@ use crate::ambient;
 use crate::deployment::Deployment;
 use crate::evidence::StoreSource;
 use countersign_domain::text::shown;
-use countersign_store::StoreError;
 use std::process::ExitCode;
 
 /// Arguments of `why`.
@@ -38,9 +37,8 @@ pub(super) fn run(context: &Context, arguments: &WhyArguments) -> Result<ExitCod
         }
     };
     let trail = gate
-        .store()
-        .read(|view| view.trail(&change))
-        .map_err(|error: StoreError| undecided(error.to_string()))?;
+        .trail(&change)
+        .map_err(|error| undecided(error.to_string()))?;
     let why = countersign_evidence::why(&StoreSource(&gate), &change, &trail, ambient::now())
         .map_err(|error| undecided(error.to_string()))?;
     context.answer(&why, |why| countersign_evidence::render(why, width()))?;

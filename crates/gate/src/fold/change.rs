@@ -117,7 +117,7 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
             execution.closed = Some((*closing, why.clone()));
             save_execution(tx, &execution)?;
             if *closing != ExecutionClosing::Unknown {
-                tx.unreserve(change, Some(host))?;
+                tx.unreserve(execution.opened, Some(host))?;
             }
             settle_change(tx, index, change)
         }
@@ -192,8 +192,8 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
 /// A warrant was issued: the execution is out, and the change runs.
 pub(super) fn warrant(tx: &mut dyn Write, index: u64, jws: &str) -> Result<(), FoldError> {
     let warrant: Warrant = payload(index, jws)?;
-    tx.put_trail(&warrant.txn, index)?;
     let mut execution = execution(tx, index, &warrant.txn, &warrant.aud)?;
+    tx.put_trail(execution.opened, index)?;
     execution.state = execution.state.next(ExecutionEvent::Issue)?;
     execution.warrant = Some(WarrantRecord {
         digest: Digest::of(jws.as_bytes()),
@@ -328,7 +328,7 @@ fn decided(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), FoldErro
         // Whatever was signed or reserved before was for something else.
         record.votes.clear();
         record.authorization = None;
-        tx.unreserve(change, None)?;
+        tx.unreserve(record.opened, None)?;
     }
     record.due_at = Some(*until);
     record.digest = Some(*change_digest);
@@ -378,7 +378,7 @@ fn settled(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), FoldErro
     save_execution(tx, &execution)?;
     match receipt.ending {
         Ending::Succeeded | Ending::Failed | Ending::RolledBack => {
-            tx.release(change, Some(host), entry.at)?;
+            tx.release(execution.opened, Some(host), entry.at)?;
             record_outcomes(
                 tx,
                 &execution,
@@ -386,7 +386,7 @@ fn settled(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), FoldErro
                 entry.at,
             )?;
         }
-        Ending::NeverStarted => tx.unreserve(change, Some(host))?,
+        Ending::NeverStarted => tx.unreserve(execution.opened, Some(host))?,
         // Still in flight for all anybody knows.
         Ending::Unknown => {}
     }
@@ -430,11 +430,11 @@ fn reconciled(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), FoldE
     save_execution(tx, &execution)?;
     match ending {
         Ending::Failed | Ending::RolledBack => {
-            tx.release(change, Some(host), entry.at)?;
+            tx.release(execution.opened, Some(host), entry.at)?;
             record_outcomes(tx, &execution, false, entry.at)?;
         }
-        Ending::Succeeded => tx.release(change, Some(host), entry.at)?,
-        Ending::NeverStarted | Ending::Unknown => tx.unreserve(change, Some(host))?,
+        Ending::Succeeded => tx.release(execution.opened, Some(host), entry.at)?,
+        Ending::NeverStarted | Ending::Unknown => tx.unreserve(execution.opened, Some(host))?,
     }
     settle_change(tx, index, change)
 }
@@ -448,7 +448,7 @@ fn record_outcomes(
     let plan = state::plan(tx, execution)?;
     for step in plan.iter().flat_map(|plan| &plan.steps) {
         tx.record_outcome(&TransitionOutcome {
-            change: execution.change.clone(),
+            opened: execution.opened,
             host: execution.host.clone(),
             transition: world::transition_key(&step.transition),
             environment: execution.environment,
@@ -491,7 +491,7 @@ fn reserve(
     for plan in &record.plans {
         let asset = world::asset(tx, &plan.host)?;
         tx.reserve(&Reservation {
-            change: record.id.clone(),
+            opened: record.opened,
             host: plan.host.clone(),
             agent: record.agent.clone(),
             owner: record.owner.clone(),
@@ -526,7 +526,7 @@ fn finish(tx: &mut dyn Write, record: &mut ChangeRecord) -> Result<(), FoldError
     if record.state.is_final() {
         record.due_at = None;
         if record.state != ChangeState::Reviewed {
-            tx.unreserve(&record.id, None)?;
+            tx.unreserve(record.opened, None)?;
             for host in record.waves.iter().flatten() {
                 tx.remove_document(WorkRecord::KIND, &WorkRecord::key_of(host, &record.id))?;
             }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::environment;
 use crate::contract::{Healthy, StoreError, TransitionOutcome};
-use crate::engine::parsed;
+use crate::engine::{column, number, parsed};
 use countersign_domain::{Environment, Timestamp};
 
 /// The most failures that are given.
@@ -14,14 +14,14 @@ const LIMIT: usize = 1_000;
 /// Writes an outcome, replacing that of the same change, host and transition.
 pub(crate) fn put(conn: &Connection, outcome: &TransitionOutcome) -> Result<(), StoreError> {
     conn.prepare_cached(
-        "INSERT INTO outcomes (transition, change, host, environment, tier, succeeded, at)
+        "INSERT INTO outcomes (transition, opened, host, environment, tier, succeeded, at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-         ON CONFLICT (transition, change, host) DO UPDATE SET environment = excluded.environment,
+         ON CONFLICT (transition, opened, host) DO UPDATE SET environment = excluded.environment,
          tier = excluded.tier, succeeded = excluded.succeeded, at = excluded.at",
     )?
     .execute(params![
         outcome.transition,
-        outcome.change.as_str(),
+        column(outcome.opened)?,
         outcome.host.as_str(),
         outcome.environment.as_str(),
         outcome.tier,
@@ -38,16 +38,16 @@ pub(crate) fn failures(
     since: Timestamp,
 ) -> Result<Vec<TransitionOutcome>, StoreError> {
     let mut statement = conn.prepare_cached(
-        "SELECT change, host, environment, tier, at FROM outcomes
+        "SELECT opened, host, environment, tier, at FROM outcomes
          WHERE transition = ?1 AND NOT succeeded AND at >= ?2
-         ORDER BY at DESC, change, host LIMIT ?3",
+         ORDER BY at DESC, opened, host LIMIT ?3",
     )?;
     let mut found = Vec::new();
     for transition in distinct(transitions) {
         let mut rows = statement.query(params![transition, since.unix_millis(), LIMIT as i64])?;
         while let Some(row) = rows.next()? {
             found.push(TransitionOutcome {
-                change: parsed(row.get(0)?)?,
+                opened: number(row.get(0)?)?,
                 host: parsed(row.get(1)?)?,
                 transition: transition.clone(),
                 environment: environment(&row.get::<_, String>(2)?)?,
@@ -67,7 +67,7 @@ pub(crate) fn failures(
 
 fn newest(found: &mut Vec<TransitionOutcome>) {
     found.sort_by(|a, b| {
-        (b.at, &a.transition, &a.change, &a.host).cmp(&(a.at, &b.transition, &b.change, &b.host))
+        (b.at, &a.transition, a.opened, &a.host).cmp(&(a.at, &b.transition, b.opened, &b.host))
     });
     found.truncate(LIMIT);
 }

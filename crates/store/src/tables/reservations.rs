@@ -7,8 +7,9 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::contract::{Reservation, ReservationQuery, StoreError};
+use crate::engine::column;
 use countersign_domain::facts::Reservations;
-use countersign_domain::{ChangeId, HostId, Timestamp};
+use countersign_domain::{HostId, Timestamp};
 
 const MINUTE_MILLIS: i64 = 60_000;
 const HOUR_MILLIS: i64 = 60 * MINUTE_MILLIS;
@@ -53,10 +54,10 @@ fn share(row: &Row<'_>) -> rusqlite::Result<Share> {
 
 /// Reserves a host; reserving the same again replaces it.
 pub(crate) fn reserve(conn: &Connection, reservation: &Reservation) -> Result<(), StoreError> {
-    let (change, host) = (reservation.change.as_str(), reservation.host.as_str());
+    let (opened, host) = (column(reservation.opened)?, reservation.host.as_str());
     let replaced = conn
-        .prepare_cached(select_share!("WHERE change = ?1 AND host = ?2"))?
-        .query_row([change, host], share)
+        .prepare_cached(select_share!("WHERE opened = ?1 AND host = ?2"))?
+        .query_row(params![opened, host], share)
         .optional()?;
     if let Some(replaced) = replaced {
         sum_in_flight(conn, &replaced, -1)?;
@@ -73,11 +74,11 @@ pub(crate) fn reserve(conn: &Connection, reservation: &Reservation) -> Result<()
     };
     conn.prepare_cached(
         "INSERT OR REPLACE INTO reservations
-         (change, host, agent, owner, service, environment, standing, at, released_at)
+         (opened, host, agent, owner, service, environment, standing, at, released_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL)",
     )?
     .execute(params![
-        change,
+        opened,
         host,
         added.agent,
         added.owner,
@@ -93,19 +94,19 @@ pub(crate) fn reserve(conn: &Connection, reservation: &Reservation) -> Result<()
 /// No longer in flight: one host of a change, or all.
 pub(crate) fn release(
     conn: &Connection,
-    change: &ChangeId,
+    opened: u64,
     host: Option<&HostId>,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    for share in shares(conn, change, host)? {
+    for share in shares(conn, opened, host)? {
         sum_in_flight(conn, &share, -1)?;
     }
     conn.prepare_cached(
         "UPDATE reservations SET released_at = ?3
-         WHERE change = ?1 AND (?2 IS NULL OR host = ?2) AND released_at IS NULL",
+         WHERE opened = ?1 AND (?2 IS NULL OR host = ?2) AND released_at IS NULL",
     )?
     .execute(params![
-        change.as_str(),
+        column(opened)?,
         host.map(HostId::as_str),
         at.unix_millis()
     ])?;
@@ -115,29 +116,25 @@ pub(crate) fn release(
 /// Takes reservations back: they count nowhere any more.
 pub(crate) fn unreserve(
     conn: &Connection,
-    change: &ChangeId,
+    opened: u64,
     host: Option<&HostId>,
 ) -> Result<(), StoreError> {
-    for share in shares(conn, change, host)? {
+    for share in shares(conn, opened, host)? {
         sum_in_flight(conn, &share, -1)?;
         sum_windows(conn, &share, -1)?;
     }
     conn.prepare_cached(
-        "DELETE FROM reservations WHERE change = ?1 AND (?2 IS NULL OR host = ?2)",
+        "DELETE FROM reservations WHERE opened = ?1 AND (?2 IS NULL OR host = ?2)",
     )?
-    .execute(params![change.as_str(), host.map(HostId::as_str)])?;
+    .execute(params![column(opened)?, host.map(HostId::as_str)])?;
     Ok(())
 }
 
-fn shares(
-    conn: &Connection,
-    change: &ChangeId,
-    host: Option<&HostId>,
-) -> Result<Vec<Share>, StoreError> {
+fn shares(conn: &Connection, opened: u64, host: Option<&HostId>) -> Result<Vec<Share>, StoreError> {
     let mut statement = conn.prepare_cached(select_share!(
-        "WHERE change = ?1 AND (?2 IS NULL OR host = ?2)"
+        "WHERE opened = ?1 AND (?2 IS NULL OR host = ?2)"
     ))?;
-    let rows = statement.query_map(params![change.as_str(), host.map(HostId::as_str)], share)?;
+    let rows = statement.query_map(params![column(opened)?, host.map(HostId::as_str)], share)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -145,12 +142,12 @@ fn shares(
 fn in_flight_on(
     conn: &Connection,
     host: &HostId,
-    change: &ChangeId,
+    opened: Option<i64>,
 ) -> Result<Vec<Share>, StoreError> {
     let mut statement = conn.prepare_cached(select_share!(
-        "WHERE host = ?1 AND change <> ?2 AND released_at IS NULL"
+        "WHERE host = ?1 AND opened IS NOT ?2 AND released_at IS NULL"
     ))?;
-    let rows = statement.query_map([host.as_str(), change.as_str()], share)?;
+    let rows = statement.query_map(params![host.as_str(), opened], share)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -203,10 +200,14 @@ pub(crate) fn query(
     conn: &Connection,
     query: &ReservationQuery<'_>,
 ) -> Result<Reservations, StoreError> {
-    let own = shares(conn, query.change, None)?;
+    let own = match query.opened {
+        Some(opened) => shares(conn, opened, None)?,
+        None => Vec::new(),
+    };
+    let opened = query.opened.map(column).transpose()?;
     let mut same_hosts = Vec::new();
     for host in query.hosts {
-        same_hosts.extend(in_flight_on(conn, host, query.change)?);
+        same_hosts.extend(in_flight_on(conn, host, opened)?);
     }
     let own_in_flight = |fits: &dyn Fn(&Share) -> bool| {
         let own = own.iter().chain(&same_hosts);

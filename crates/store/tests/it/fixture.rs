@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use countersign_domain::{
-    AgentId, ChangeId, CveId, Digest, Environment, HostId, PersonId, Timestamp,
-};
+use countersign_domain::{AgentId, CveId, Digest, Environment, HostId, PersonId, Timestamp};
 use countersign_ledger::{LogSigner, Origin};
 use countersign_store::{
     Blob, Document, IntelRow, Options, Reservation, Signers, Store, StoreError, TransitionOutcome,
@@ -46,10 +44,6 @@ pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix_seconds(1_700_000_000 + seconds)
 }
 
-pub fn change(name: &str) -> ChangeId {
-    ChangeId::new(name).unwrap()
-}
-
 pub fn host(name: &str) -> HostId {
     HostId::new(name).unwrap()
 }
@@ -74,9 +68,9 @@ pub fn document(key: &str, state: &str, due_at: Option<i64>, order: u64) -> Docu
     }
 }
 
-pub fn reservation(of: &str, on: &str, seconds: i64) -> Reservation {
+pub fn reservation(opened: u64, on: &str, seconds: i64) -> Reservation {
     Reservation {
-        change: change(of),
+        opened,
         host: host(on),
         agent: agent("patcher"),
         owner: person("maria"),
@@ -88,14 +82,14 @@ pub fn reservation(of: &str, on: &str, seconds: i64) -> Reservation {
 }
 
 pub fn outcome(
-    of: &str,
+    opened: u64,
     on: &str,
     transition: &str,
     seconds: i64,
     succeeded: bool,
 ) -> TransitionOutcome {
     TransitionOutcome {
-        change: change(of),
+        opened,
         host: host(on),
         transition: transition.to_owned(),
         environment: Environment::Staging,

@@ -10,28 +10,28 @@ use countersign_store::{
 use rusqlite::Connection;
 
 use crate::fixture::{
-    change, database, document, intel, open, outcome, plain, reservation, salted, signer, signers,
+    database, document, intel, open, outcome, plain, reservation, salted, signer, signers,
 };
 
 /// What an entry `n` does to the projections, live as well as in a rebuild.
 fn fold(tx: &mut dyn Write, index: u64, entry: &[u8]) -> Result<(), StoreError> {
     let name = String::from_utf8_lossy(entry).into_owned();
     tx.put_document(&document(&name, "new", Some(index as i64), index))?;
-    tx.put_trail(&change(&format!("chg-{}", index / 3)), index)?;
+    let of = index / 3;
+    tx.put_trail(of, index)?;
     tx.put_document(&Document {
         kind: "counter",
         ..document("entries", "", None, index + 1)
     })?;
-    let of = format!("chg-{}", index / 3);
     tx.reserve(&reservation(
-        &of,
+        of,
         &format!("web-{}", index % 3),
         index as i64,
     ))?;
     match index % 5 {
-        2 => tx.release(&change(&of), None, crate::fixture::at(index as i64))?,
-        4 => tx.unreserve(&change(&of), None)?,
-        _ => tx.record_outcome(&outcome(&of, "web-1", "curl|amd64|1|2", index as i64, true))?,
+        2 => tx.release(of, None, crate::fixture::at(index as i64))?,
+        4 => tx.unreserve(of, None)?,
+        _ => tx.record_outcome(&outcome(of, "web-1", "curl|amd64|1|2", index as i64, true))?,
     }
     let cve = format!("CVE-2024-{:04}", index % 7);
     let body = index.to_string();
@@ -231,7 +231,7 @@ fn a_rebuild_names_what_differs_and_puts_it_right() {
         "UPDATE documents SET state = 'approved' WHERE key = 'entry 5';
          DELETE FROM documents WHERE key = 'entry 6';
          INSERT INTO documents VALUES ('change', 'forged', 'approved', NULL, 1, 1, '{}');
-         DELETE FROM reservations WHERE change = 'chg-2';
+         DELETE FROM reservations WHERE opened = 2;
          DELETE FROM trails WHERE idx = 7;
          UPDATE windows SET hosts = 0;
          UPDATE outcomes SET succeeded = 0;
@@ -256,7 +256,7 @@ fn a_rebuild_names_what_differs_and_puts_it_right() {
     );
     assert_eq!(of("documents").rows, 3);
     assert_eq!(of("reservations").rows, 3);
-    assert_eq!(of("trails").named, ["`chg-2` `7` is missing"]);
+    assert_eq!(of("trails").named, ["`2` `7` is missing"]);
     assert_eq!(of("outcomes").named.len(), 5);
     assert!(of("outcomes").rows > 5);
     assert_eq!(of("intel").rows, 1);

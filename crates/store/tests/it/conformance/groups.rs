@@ -33,7 +33,7 @@ pub fn a_failing_job_takes_nothing_of_others_with_it<B: Backend>(place: &Path) {
                 let appended = tx.append(Log::Authorizations, &[number])?;
                 tx.append(Log::Recommendations, &[number])?;
                 tx.put_document(&document(&number.to_string(), "new", None, appended.index))?;
-                tx.reserve(&reservation("chg-1", &format!("web-{number}"), 0))?;
+                tx.reserve(&reservation(1, &format!("web-{number}"), 0))?;
                 let (digest, blob) = plain(&[number]);
                 tx.put_blob(&digest, &blob)?;
                 match number % 3 {

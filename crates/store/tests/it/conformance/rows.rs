@@ -8,7 +8,7 @@ use countersign_store::{Blob, Reservation, ReservationQuery, StoreError};
 
 use super::Backend;
 use crate::fixture::{
-    Refusal, agent, at, change, host, intel, outcome, person, plain, reservation, salted,
+    Refusal, agent, at, host, intel, outcome, person, plain, reservation, salted,
 };
 
 pub fn blobs_are_kept_once_and_only_under_their_digest<B: Backend>(place: &Path) {
@@ -47,10 +47,10 @@ pub fn blobs_are_kept_once_and_only_under_their_digest<B: Backend>(place: &Path)
     }
 }
 
-fn count<B: Backend>(store: &B, own: &str, now: i64) -> Reservations {
-    let (own, agent, owner) = (change(own), agent("patcher"), person("maria"));
+fn count<B: Backend>(store: &B, own: u64, now: i64) -> Reservations {
+    let (agent, owner) = (agent("patcher"), person("maria"));
     let query = ReservationQuery {
-        change: &own,
+        opened: Some(own),
         agent: &agent,
         owner: &owner,
         services: &["shop".to_owned(), "mail".to_owned()],
@@ -63,24 +63,24 @@ fn count<B: Backend>(store: &B, own: &str, now: i64) -> Reservations {
 
 pub fn reservations_count_what_others_have_in_flight<B: Backend>(place: &Path) {
     let store = B::open(place);
-    assert_eq!(count(&store, "chg-0", 0), Reservations::default());
+    assert_eq!(count(&store, 0, 0), Reservations::default());
     store.write(|tx| {
-        tx.reserve(&reservation("chg-1", "web-1", 0))?;
-        tx.reserve(&reservation("chg-1", "web-2", 0))?;
+        tx.reserve(&reservation(1, "web-1", 0))?;
+        tx.reserve(&reservation(1, "web-2", 0))?;
         // Another agent of the same owner, in staging, asked of a human.
         tx.reserve(&Reservation {
             agent: agent("scanner"),
             service: Some("mail".to_owned()),
             environment: Environment::Staging,
             standing: false,
-            ..reservation("chg-2", "mail-1", 0)
+            ..reservation(2, "mail-1", 0)
         })?;
         // Another owner.
         tx.reserve(&Reservation {
             agent: agent("theirs"),
             owner: person("kim"),
             service: None,
-            ..reservation("chg-3", "db-1", 0)
+            ..reservation(3, "db-1", 0)
         })?;
         Ok(())
     });
@@ -95,7 +95,7 @@ pub fn reservations_count_what_others_have_in_flight<B: Backend>(place: &Path) {
         day_owner: 2,
         day_fleet: 3,
     };
-    assert_eq!(count(&store, "chg-0", 10), all);
+    assert_eq!(count(&store, 0, 10), all);
     // The change itself is left out.
     let without_own = Reservations {
         in_flight_agent: 0,
@@ -108,13 +108,13 @@ pub fn reservations_count_what_others_have_in_flight<B: Backend>(place: &Path) {
         day_owner: 0,
         day_fleet: 1,
     };
-    assert_eq!(count(&store, "chg-1", 10), without_own);
+    assert_eq!(count(&store, 1, 10), without_own);
     // Released: out of flight, still in the windows. Releasing again changes nothing.
     for _ in 0..2 {
         store.write(|tx| {
-            tx.release(&change("chg-1"), Some(&host("web-1")), at(20))?;
-            tx.release(&change("chg-3"), None, at(20))?;
-            Ok(tx.release(&change("chg-9"), None, at(20))?)
+            tx.release(1, Some(&host("web-1")), at(20))?;
+            tx.release(3, None, at(20))?;
+            Ok(tx.release(9, None, at(20))?)
         });
     }
     let released = Reservations {
@@ -125,14 +125,14 @@ pub fn reservations_count_what_others_have_in_flight<B: Backend>(place: &Path) {
         in_flight_fleet: 2,
         ..all
     };
-    assert_eq!(count(&store, "chg-0", 30), released);
+    assert_eq!(count(&store, 0, 30), released);
 }
 
 pub fn windows_slide_by_hour_and_day<B: Backend>(place: &Path) {
     let store = B::open(place);
-    store.write(|tx| Ok(tx.reserve(&reservation("chg-1", "web-1", 0))?));
+    store.write(|tx| Ok(tx.reserve(&reservation(1, "web-1", 0))?));
     let windows = |now: i64| {
-        let found = count(&store, "chg-0", now);
+        let found = count(&store, 0, now);
         assert_eq!(found.hour_owner, found.hour_fleet);
         assert_eq!(found.day_owner, found.day_fleet);
         (found.hour_fleet, found.day_fleet)
@@ -153,7 +153,7 @@ pub fn windows_slide_by_hour_and_day<B: Backend>(place: &Path) {
     let written = times.clone();
     store.write(move |tx| {
         for (number, time) in (0..).zip(written) {
-            tx.reserve(&reservation(&format!("many-{number}"), "web-1", time))?;
+            tx.reserve(&reservation(100 + number, "web-1", time))?;
         }
         Ok(())
     });
@@ -176,30 +176,30 @@ pub fn windows_slide_by_hour_and_day<B: Backend>(place: &Path) {
 pub fn reserving_again_replaces_and_unreserving_forgets<B: Backend>(place: &Path) {
     let store = B::open(place);
     store.write(|tx| {
-        tx.reserve(&reservation("chg-1", "web-1", 0))?;
-        tx.release(&change("chg-1"), None, at(1))?;
+        tx.reserve(&reservation(1, "web-1", 0))?;
+        tx.release(1, None, at(1))?;
         // The same host of the same change again, now as another service, two hours later.
         tx.reserve(&Reservation {
             service: Some("mail".to_owned()),
-            ..reservation("chg-1", "web-1", 7_200)
+            ..reservation(1, "web-1", 7_200)
         })?;
-        tx.reserve(&reservation("chg-1", "web-2", 7_200))?;
+        tx.reserve(&reservation(1, "web-2", 7_200))?;
         Ok(())
     });
-    let found = count(&store, "chg-0", 7_200);
+    let found = count(&store, 0, 7_200);
     assert_eq!((found.in_flight_fleet, found.in_flight_service), (2, 1));
     assert_eq!((found.hour_fleet, found.day_fleet), (2, 2));
-    store.write(|tx| Ok(tx.unreserve(&change("chg-1"), Some(&host("web-2")))?));
-    let found = count(&store, "chg-0", 7_200);
+    store.write(|tx| Ok(tx.unreserve(1, Some(&host("web-2")))?));
+    let found = count(&store, 0, 7_200);
     assert_eq!(
         (found.in_flight_fleet, found.hour_fleet, found.day_owner),
         (1, 1, 1)
     );
     store.write(|tx| {
-        tx.release(&change("chg-1"), None, at(7_300))?;
-        Ok(tx.unreserve(&change("chg-1"), None)?)
+        tx.release(1, None, at(7_300))?;
+        Ok(tx.unreserve(1, None)?)
     });
-    assert_eq!(count(&store, "chg-0", 7_300), Reservations::default());
+    assert_eq!(count(&store, 0, 7_300), Reservations::default());
 }
 
 pub fn the_last_word_on_an_outcome_counts<B: Backend>(place: &Path) {
@@ -209,14 +209,14 @@ pub fn the_last_word_on_an_outcome_counts<B: Backend>(place: &Path) {
     const ALL: [Environment; 2] = [Environment::Staging, Environment::Development];
     let store = B::open(place);
     store.write(|tx| {
-        tx.record_outcome(&outcome("chg-1", "a", OPENSSL, 10, false))?;
+        tx.record_outcome(&outcome(1, "a", OPENSSL, 10, false))?;
         // The late receipt.
-        tx.record_outcome(&outcome("chg-1", "a", OPENSSL, 50, true))?;
-        tx.record_outcome(&outcome("chg-1", "b", OPENSSL, 40, true))?;
-        tx.record_outcome(&outcome("chg-2", "a", CURL, 45, false))?;
-        tx.record_outcome(&outcome("chg-3", "a", BASH, 60, false))?;
-        tx.record_outcome(&outcome("chg-4", "b", CURL, 44, false))?;
-        tx.record_outcome(&outcome("chg-5", "b", CURL, 47, true))?;
+        tx.record_outcome(&outcome(1, "a", OPENSSL, 50, true))?;
+        tx.record_outcome(&outcome(1, "b", OPENSSL, 40, true))?;
+        tx.record_outcome(&outcome(2, "a", CURL, 45, false))?;
+        tx.record_outcome(&outcome(3, "a", BASH, 60, false))?;
+        tx.record_outcome(&outcome(4, "b", CURL, 44, false))?;
+        tx.record_outcome(&outcome(5, "b", CURL, 47, true))?;
         Ok(())
     });
     let of = |names: &[&str]| -> Vec<String> { names.iter().map(|&name| name.into()).collect() };
@@ -226,8 +226,8 @@ pub fn the_last_word_on_an_outcome_counts<B: Backend>(place: &Path) {
         assert_eq!(
             view.failures(&twice, at(0))?,
             [
-                outcome("chg-2", "a", CURL, 45, false),
-                outcome("chg-4", "b", CURL, 44, false),
+                outcome(2, "a", CURL, 45, false),
+                outcome(4, "b", CURL, 44, false),
             ]
         );
         assert_eq!(view.failures(&both, at(45))?.len(), 1);
@@ -251,7 +251,7 @@ pub fn the_last_word_on_an_outcome_counts<B: Backend>(place: &Path) {
         Ok(())
     });
     // Of two at the same time, the failure counts.
-    store.write(|tx| Ok(tx.record_outcome(&outcome("chg-6", "b", CURL, 47, false))?));
+    store.write(|tx| Ok(tx.record_outcome(&outcome(6, "b", CURL, 47, false))?));
     store.read(|view| {
         assert_eq!(view.healthy(&of(&[CURL]), &ALL, at(0))?.hosts, 0);
         Ok(())
@@ -260,8 +260,8 @@ pub fn the_last_word_on_an_outcome_counts<B: Backend>(place: &Path) {
     store.write(|tx| {
         for number in 0..1_200 {
             let (failed, well) = (format!("failed-{number}"), format!("well-{number}"));
-            tx.record_outcome(&outcome("chg-7", &failed, CURL, 100 + number, false))?;
-            tx.record_outcome(&outcome("chg-7", &well, CURL, 100 + number, true))?;
+            tx.record_outcome(&outcome(7, &failed, CURL, 100 + number, false))?;
+            tx.record_outcome(&outcome(7, &well, CURL, 100 + number, true))?;
         }
         Ok(())
     });
