@@ -58,16 +58,29 @@ impl Transitions {
         self,
         host: impl Fn(FileNumber) -> &'h str,
     ) -> BTreeMap<String, Self> {
-        let mut hosts: BTreeMap<String, Self> = BTreeMap::new();
-        for transition in self.all {
-            let host = host(transition.place.file).to_owned();
-            hosts.entry(host).or_default().all.push(transition);
-        }
+        let mut hosts: BTreeMap<&str, Self> = BTreeMap::new();
         for (file, span) in self.covered {
-            let of = hosts.entry(host(file).to_owned()).or_default();
-            of.covered.insert(file, span);
+            hosts
+                .entry(host(file))
+                .or_default()
+                .covered
+                .insert(file, span);
+        }
+        let only = self.all.first().map(|one| host(one.place.file));
+        let is_only = |one: &Transition| Some(host(one.place.file)) == only;
+        match only.filter(|_| self.all.iter().all(is_only)) {
+            Some(only) => hosts.entry(only).or_default().all = self.all,
+            None => {
+                for transition in self.all {
+                    let of = hosts.entry(host(transition.place.file)).or_default();
+                    of.all.push(transition);
+                }
+            }
         }
         hosts
+            .into_iter()
+            .map(|(host, of)| (host.to_owned(), of))
+            .collect()
     }
 
     /// Takes out of `actions` the stanzas of `system` that dpkg's log disproves, and adds the runs of
@@ -81,8 +94,8 @@ impl Transitions {
     ) -> Confirmed {
         self.all.sort();
         self.all.dedup_by(|one, other| {
-            (one.at, &one.package, &one.old, &one.new)
-                == (other.at, &other.package, &other.old, &other.new)
+            let order = one.told().cmp(&other.told());
+            order.is_eq()
         });
         let mut confirmed = Confirmed::default();
         let mut told = vec![false; self.all.len()];
@@ -102,8 +115,8 @@ impl Transitions {
                 // `pkg:arch` in both logs; apt leaves the architecture of `all` out at times.
                 let named = action.items.iter().any(|item| {
                     let name = item.split(' ').next().unwrap_or_default();
-                    name == transition.package
-                        || name.split(':').next() == transition.package.split(':').next()
+                    name == transition.package()
+                        || name.split(':').next() == transition.package().split(':').next()
                 });
                 if named {
                     *told = true;
@@ -163,15 +176,8 @@ fn runs<'a>(system: &str, transitions: impl Iterator<Item = &'a Transition>) -> 
                 .iter()
                 .take(ITEMS_MAX)
                 .map(|one| {
-                    let version = |version: &Option<String>| {
-                        version.clone().unwrap_or_else(|| "<none>".to_owned())
-                    };
-                    format!(
-                        "{} ({}, {})",
-                        one.package,
-                        version(&one.old),
-                        version(&one.new)
-                    )
+                    let [old, new] = one.versions().map(|version| version.unwrap_or("<none>"));
+                    format!("{} ({old}, {new})", one.package())
                 })
                 .collect();
             let began = first.at.earliest.to_string();

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes that wait at most.
 const WAITING_BYTES_MAX: usize = 4 << 20;
-/// Pieces that whoever is free hashes before it looks for other work.
-const PIECES_AT_ONCE: usize = 4;
+/// As many bytes had better wait, for whoever has nothing else to do.
+const SPARE_BYTES: usize = 1 << 20;
 
 /// The hash of one stream.
 #[derive(Default)]
@@ -83,18 +83,19 @@ impl Hashing {
         self.helped.load(Ordering::Relaxed)
     }
 
-    /// Hashes some of what waits. False where nothing does, and where somebody else is at it.
+    /// Hashes a piece that waits. False where none does, and where somebody else is at it.
     pub(super) fn help(&self) -> bool {
         let mut hash = match self.hash.try_lock() {
             Ok(hash) => hash,
             Err(TryLockError::Poisoned(hash)) => hash.into_inner(),
             Err(TryLockError::WouldBlock) => return false,
         };
-        let mut count = 0;
-        while count < PIECES_AT_ONCE && self.next(&mut hash) {
-            count += 1;
-        }
-        count > 0
+        self.next(&mut hash)
+    }
+
+    /// Hashes what waits beyond what had better wait, unless somebody else does.
+    pub(super) fn relieve(&self) {
+        while locked(&self.waiting).bytes > SPARE_BYTES && self.help() {}
     }
 
     /// Hashes the piece that has waited longest. False where none waits.
@@ -155,7 +156,7 @@ mod tests {
                     hashing.take(&piece);
                     whole.extend_from_slice(&piece);
                     if by_turns {
-                        hashing.help();
+                        hashing.relieve();
                     }
                     assert!(locked(&hashing.waiting).bytes <= WAITING_BYTES_MAX);
                 }

@@ -30,10 +30,16 @@ pub(crate) fn clip(text: &str) -> String {
 
 /// At most so many characters of a text, as they are.
 pub(super) fn bounded(text: &str, chars_max: usize) -> String {
-    match text.char_indices().nth(chars_max) {
-        Some((end, _)) => text.get(..end).unwrap_or_default().to_owned(),
-        None => text.to_owned(),
+    first(text, chars_max).to_owned()
+}
+
+/// The first so many characters of a text.
+pub(super) fn first(text: &str, chars_max: usize) -> &str {
+    if text.len() <= chars_max {
+        return text;
     }
+    let end = text.char_indices().nth(chars_max);
+    end.map_or(text, |(end, _)| text.get(..end).unwrap_or_default())
 }
 
 /// The record as what is read of it. None where it is no JSON or no UTF-8, is nested too deeply, or

@@ -4,29 +4,90 @@
 
 use super::super::model::{Action, Actor, Exclusion, Format, Nature, Place, Row};
 use super::super::moment::Moment;
-use super::lenient::{bounded, key};
+use super::lenient::{bounded, first, key};
 use super::references;
 use super::{About, Context, Taken};
+use std::cmp::Ordering;
 
 /// Packages of one stanza that are kept by name.
 const ITEMS_MAX: usize = 2_000;
+/// Characters of one of them.
+const ITEM_CHARS_MAX: usize = 300;
 /// Lines of one stanza at most; apt writes nine.
 const STANZA_LINES_MAX: usize = 40;
 
-/// One thing that dpkg did to a package.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// One thing that dpkg did to a package. There may be millions, so its words are kept as one.
+#[derive(Debug, Clone)]
 pub(crate) struct Transition {
     /// When.
     pub(crate) at: Moment,
-    /// With its architecture: `openssl:amd64`.
-    pub(crate) package: String,
-    /// The version before; None where it was not installed.
-    pub(crate) old: Option<String>,
-    /// The version after; None where it is gone.
-    pub(crate) new: Option<String>,
     /// Where it stands.
     pub(crate) place: Place,
+    /// The package, and the versions before and after.
+    words: Box<str>,
+    /// Where the first and the second of them end.
+    ends: [u16; 2],
 }
+
+impl Transition {
+    /// Characters of a package and of a version that are kept.
+    const WORD_MAX: usize = 200;
+
+    /// Words as dpkg writes them.
+    pub(crate) fn new(at: Moment, words: [&str; 3], place: Place) -> Self {
+        let [package, old, new] = words.map(|word| first(word, Self::WORD_MAX));
+        let end = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
+        Self {
+            at,
+            place,
+            words: [package, old, new].concat().into(),
+            ends: [end(package.len()), end(package.len() + old.len())],
+        }
+    }
+
+    fn words(&self) -> [&str; 3] {
+        let [package, old] = self.ends.map(usize::from);
+        [0..package, package..old, old..self.words.len()]
+            .map(|range| self.words.get(range).unwrap_or_default())
+    }
+
+    /// With its architecture: `openssl:amd64`.
+    pub(crate) fn package(&self) -> &str {
+        let [package, ..] = self.words();
+        package
+    }
+
+    /// The versions before and after; None where it was not or is no longer installed.
+    pub(crate) fn versions(&self) -> [Option<&str>; 2] {
+        let [_, old, new] = self.words();
+        [old, new].map(|version| (version != "<none>").then_some(version))
+    }
+
+    /// What happened, wherever it stands.
+    pub(crate) fn told(&self) -> impl Ord + '_ {
+        (self.at, self.package(), self.versions())
+    }
+}
+
+impl Ord for Transition {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.told(), self.place).cmp(&(other.told(), other.place))
+    }
+}
+
+impl PartialOrd for Transition {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Transition {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Transition {}
 
 /// Reads lines of one file, one after the other.
 #[derive(Debug, Default)]
@@ -140,11 +201,9 @@ impl LineReader {
             _ => {
                 if let Some(verb) = VERBS.iter().find(|(word, _)| *word == key) {
                     stanza.verbs.push(verb.1);
-                    stanza.items.extend(
-                        packages(value)
-                            .take(ITEMS_MAX.saturating_sub(stanza.items.len()))
-                            .map(|item| bounded(&item, 300)),
-                    );
+                    stanza
+                        .items
+                        .extend(packages(value).take(ITEMS_MAX.saturating_sub(stanza.items.len())));
                 }
             }
         }
@@ -259,14 +318,18 @@ fn is_key(key: &str) -> bool {
     ) || VERBS.iter().any(|(word, _)| *word == key)
 }
 
-/// `pkg:arch (old, new, automatic), pkg:arch (…)`, each with its versions.
+/// `pkg:arch (old, new, automatic), pkg:arch (…)`, each with its versions, and bounded.
 fn packages(value: &str) -> impl Iterator<Item = String> {
     let parts = value.split("), ").map(str::trim);
     parts.filter(|part| !part.is_empty()).map(|part| {
-        match part.contains('(') && !part.ends_with(')') {
-            true => format!("{part})"),
-            false => part.to_owned(),
-        }
+        let closing = if part.contains('(') && !part.ends_with(')') {
+            ")"
+        } else {
+            ""
+        };
+        let mut item = [part, closing].concat();
+        item.truncate(first(&item, ITEM_CHARS_MAX).len());
+        item
     })
 }
 
@@ -310,14 +373,7 @@ fn of_dpkg(
         else {
             return (format, Taken::Unreadable("a transition cut short"));
         };
-        let version = |text: &str| (text != "<none>").then(|| bounded(text, 200));
-        transitions.push(Transition {
-            at,
-            package: bounded(package, 200),
-            old: version(old),
-            new: version(new),
-            place,
-        });
+        transitions.push(Transition::new(at, [package, old, new], place));
     }
     (format, Taken::Read(Some(at)))
 }
@@ -349,3 +405,35 @@ pub(crate) const ABOUT: [About; 3] = [
         proven: true,
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::{Transition, packages};
+    use crate::audit::model::{FileNumber, Place};
+    use crate::audit::moment::Moment;
+
+    #[test]
+    fn words_of_a_transition_are_bounded_and_told_apart() {
+        let place = Place {
+            file: FileNumber(0),
+            offset: 7,
+            line: Some(1),
+        };
+        let of = |words| Transition::new(Moment::ALWAYS, words, place);
+        let long = "\u{1F4E6}".repeat(300);
+        let one = of([&long, "<none>", "1.0-1"]);
+        assert_eq!(one.package(), "\u{1F4E6}".repeat(200));
+        assert_eq!(one.versions(), [None, Some("1.0-1")]);
+        assert_eq!(of(["a:amd64", "", "<none>"]).versions(), [Some(""), None]);
+        // The same letters, otherwise parted, are another thing; and what is new sorts first.
+        assert_ne!(of(["ab", "c", "d"]), of(["a", "bc", "d"]));
+        assert!(of(["a", "<none>", "1"]) < of(["a", "1", "2"]));
+    }
+
+    #[test]
+    fn packages_of_a_stanza_have_their_brackets_and_an_end() {
+        let long = "x".repeat(400);
+        let items: Vec<_> = packages(&format!("a:amd64 (1, 2), b, c (3), {long}")).collect();
+        assert_eq!(items, ["a:amd64 (1, 2)", "b, c (3)", &long[..300]]);
+    }
+}

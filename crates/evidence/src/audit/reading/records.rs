@@ -66,7 +66,7 @@ impl Records {
 
     /// Cuts the next records out, for this thread to read. False at the end.
     pub(super) fn cut(&self, batch: &mut Batch, work: &Work<'_>) -> bool {
-        self.hashing.help();
+        self.hashing.relieve();
         let mut cutter = loop {
             match self.cutter.try_lock() {
                 Ok(cutter) => break cutter,
