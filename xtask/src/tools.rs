@@ -2,6 +2,8 @@
 //! start-up blocked. Leaves the machine's own policy as it was. Installs nothing when not root. What
 //! would act by itself once installed is unpacked below `target` instead.
 
+mod axe;
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
@@ -146,6 +148,7 @@ apt-get install --yes --no-upgrade --no-install-recommends "$@"
 /// Makes sure that every tool is there, or says what is missing.
 pub fn ensure(target: &Path) -> Result<(), String> {
     ensure_installed()?;
+    axe::ensure(target)?;
     let folder = target.join("tools").join(UNATTENDED);
     if folder.join(UNATTENDED_PROGRAM).is_file()
         || Path::new("/").join(UNATTENDED_PROGRAM).is_file()

@@ -127,6 +127,47 @@ fn every_width_and_scheme_shows_all_of_it_and_asks_for_nothing() {
     assert_ne!(grounds[0], grounds[1]);
 }
 
+/// axe-core, fetched by `cargo xtask test`.
+fn axe() -> String {
+    let file =
+        std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools/axe/axe.min.js");
+    std::fs::read_to_string(&file)
+        .expect("axe-core is missing; hint: `cargo xtask test --quick audit_page` fetches it")
+}
+
+/// The rules of WCAG 2.2 A and AA, and of good practice, that the page in the browser fails, and how many
+/// it keeps.
+fn judged(browser: &mut Browser, axe: &str) -> (Vec<String>, u64) {
+    browser.value(&format!("{axe}; 0"));
+    let found = browser.value(
+        "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}).then((all) => ({failed: all.violations.map((one) => one.id + ': ' + one.nodes.map((node) => node.html).join(' ').slice(0, 300)), kept: all.passes.length}))",
+    );
+    let failed = serde_json::from_value(found["failed"].clone()).unwrap();
+    (failed, found["kept"].as_u64().unwrap())
+}
+
+#[test]
+fn axe_finds_nothing_that_wcag_forbids() {
+    let report = estate();
+    let page = page(&html(&report));
+    let mut browser = Browser::start();
+    let axe = axe();
+    for (width, dark) in [(320, false), (320, true), (1280, false), (1280, true)] {
+        browser.seen(width, dark);
+        browser.open(&page.file);
+        // All that can be opened is open.
+        browser
+            .value("document.querySelectorAll('details').forEach((one) => { one.open = true; })");
+        let (failed, kept) = judged(&mut browser, &axe);
+        assert_eq!(failed, Vec::<String>::new(), "{width} {dark}");
+        assert!(kept >= 25, "{kept}");
+    }
+    // It does find what is wrong.
+    browser.value("document.documentElement.removeAttribute('lang')");
+    let (failed, _) = judged(&mut browser, &axe);
+    assert!(failed[0].starts_with("html-has-lang"), "{failed:?}");
+}
+
 #[test]
 fn without_scripts_it_is_a_plain_table() {
     let report = estate();
