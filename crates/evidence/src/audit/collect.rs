@@ -142,7 +142,7 @@ struct Ids {
 #[derive(Debug, Default)]
 pub(crate) struct Part {
     /// By their keys; those of which only the file tells the host, by file too.
-    actions: BTreeMap<Digest, Action>,
+    actions: BTreeMap<(Digest, Option<FileNumber>), Action>,
     /// Ids that controllers gave.
     given: BTreeSet<Given>,
     /// Numbers of change records, and the ids that they are the numbers of.
@@ -224,12 +224,9 @@ impl Part {
     }
 
     fn action(&mut self, action: Action) {
-        let key = match action.places.first() {
-            Some(place) if is_nameless(action.format) => {
-                Digest::of(format!("{} {}", place.file.0, action.key).as_bytes())
-            }
-            _ => action.key,
-        };
+        let place = action.places.first();
+        let file = place.filter(|_| is_nameless(action.format));
+        let key = (action.key, file.map(|place| place.file));
         keep(&mut self.actions, key, action);
     }
 
@@ -444,7 +441,7 @@ impl Part {
 }
 
 /// Keeps an action, with what is known of it.
-fn keep(actions: &mut BTreeMap<Digest, Action>, key: Digest, action: Action) {
+fn keep<K: Ord>(actions: &mut BTreeMap<K, Action>, key: K, action: Action) {
     match actions.get_mut(&key) {
         Some(known) => again(known, action),
         None => {
@@ -465,16 +462,17 @@ fn confirm(
         file.map_or(Path::new(""), |file| root(&file.path))
     };
     let mut by_host: BTreeMap<String, (Vec<Action>, Transitions)> = BTreeMap::new();
-    let (of_apt, others) = std::mem::take(actions)
-        .into_iter()
-        .partition(|action: &Action| action.format == Format::AptHistory);
-    *actions = others;
-    for action in of_apt {
-        by_host
-            .entry(action.system.clone())
-            .or_default()
-            .0
-            .push(action);
+    for action in std::mem::take(actions) {
+        if action.format != Format::AptHistory {
+            actions.push(action);
+        } else if let Some((of_host, _)) = by_host.get_mut(&action.system) {
+            of_host.push(action);
+        } else {
+            by_host.insert(
+                action.system.clone(),
+                (vec![action], Transitions::default()),
+            );
+        }
     }
     for (host, transitions) in transitions.by_host(|file| hosts.name(file)) {
         by_host.entry(host).or_default().1 = transitions;

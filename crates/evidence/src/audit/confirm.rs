@@ -113,10 +113,11 @@ impl Transitions {
                     break;
                 }
                 // `pkg:arch` in both logs; apt leaves the architecture of `all` out at times.
+                let package = transition.package();
+                let name = package.split_once(':').map_or(package, |(name, _)| name);
                 let named = action.items.iter().any(|item| {
-                    let name = item.split(' ').next().unwrap_or_default();
-                    name == transition.package()
-                        || name.split(':').next() == transition.package().split(':').next()
+                    item.strip_prefix(name)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', ':']))
                 });
                 if named {
                     *told = true;
