@@ -191,6 +191,7 @@ impl Named {
             | Event::UnwarrantedOverdue { .. }
             | Event::EmergencyOverdue { .. }
             | Event::Alarm { .. }
+            | Event::HostSilent { .. }
             | Event::CrossCommitted { .. } => {}
         }
     }

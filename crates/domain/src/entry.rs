@@ -382,6 +382,16 @@ pub enum Event {
         /// When the next rung is reached.
         due_at: Timestamp,
     },
+    /// A host that is enrolled has not reported for too long. An alarm by itself, once for each
+    /// silence.
+    HostSilent {
+        /// The host.
+        host: HostId,
+        /// Since when: its last report, by the gate's clock, or its enrolment.
+        since: Timestamp,
+        /// False when it never reported since it was enrolled.
+        reported: bool,
+    },
     /// The other log's checkpoint, so that neither can be rewritten alone.
     CrossCommitted {
         /// The other log's origin.
@@ -425,6 +435,7 @@ impl Event {
             | Self::Emergency { .. }
             | Self::EmergencyReviewed { .. }
             | Self::EmergencyOverdue { .. }
+            | Self::HostSilent { .. }
             | Self::Halted { .. }
             | Self::Resumed { .. }
             | Self::CrossCommitted { .. } => None,

@@ -7,6 +7,7 @@
 //! [`Surroundings`], because they need the tree.
 
 mod change;
+mod contact;
 mod emergency;
 mod execution;
 mod govern;
@@ -81,6 +82,7 @@ pub(crate) struct Replay {
     changes: BTreeMap<ChangeId, Change>,
     changes_seen: u64,
     packages: unwarranted::Packages,
+    contacts: contact::Contacts,
     emergencies: emergency::Emergencies,
     latest: Timestamp,
 }
@@ -108,6 +110,7 @@ impl Replay {
             changes: BTreeMap::new(),
             changes_seen: 0,
             packages: unwarranted::Packages::new(),
+            contacts: contact::Contacts::new(),
             emergencies: emergency::Emergencies::new(),
             latest: Timestamp::EPOCH,
         }
@@ -147,6 +150,7 @@ impl Replay {
         };
         if self.roster.is_none() {
             self.founded(index, entry, note);
+            self.hosts_moved(entry.at);
             return Proven::Nothing;
         }
         self.check_frame(entry, note);
@@ -156,6 +160,7 @@ impl Replay {
         };
         self.packages_seen(index, entry, note);
         self.emergency_seen(entry, note);
+        self.contact_seen(entry, note);
         let proven = self.event(place, &entry.event, around, note);
         if let Some(change) = entry.event.change() {
             self.forget_ended(change);
@@ -171,7 +176,10 @@ impl Replay {
         note: &mut Note<'_>,
     ) -> Proven {
         match event {
-            Event::Roster { signed } => self.roster_changed(signed, note),
+            Event::Roster { signed } => {
+                self.roster_changed(signed, note);
+                self.hosts_moved(place.at);
+            }
             Event::Policy { .. } => self.policy_signed(place, event, note),
             Event::Inventory {
                 inventory,
@@ -254,8 +262,10 @@ impl Replay {
                 emergency,
                 statement,
             } => self.emergency_reviewed(place, emergency, statement, note),
-            // Followed in `packages_seen` and `emergency_seen`, where the entry is whole.
-            Event::PackagesReported { .. }
+            // Followed in `packages_seen`, `emergency_seen` and `contact_seen`, where the entry is
+            // whole.
+            Event::HostSilent { .. }
+            | Event::PackagesReported { .. }
             | Event::Unwarranted { .. }
             | Event::UnwarrantedOverdue { .. }
             | Event::Emergency { .. }

@@ -5,6 +5,7 @@
 //! not fit the state before it is an error, which undoes the job that tried to append it.
 
 mod change;
+mod contact;
 mod deployment;
 mod emergency;
 mod packages;
@@ -113,7 +114,9 @@ fn apply_entry(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), Fold
             deployment::apply(tx, index, entry)?;
             world::advance_epoch(tx, index)
         }
-        Event::Observed { .. } | Event::Alarm { .. } => deployment::apply(tx, index, entry),
+        Event::Observed { .. } | Event::Alarm { .. } | Event::HostSilent { .. } => {
+            deployment::apply(tx, index, entry)
+        }
         Event::PackagesReported { .. }
         | Event::Unwarranted { .. }
         | Event::UnwarrantedReviewed { .. }

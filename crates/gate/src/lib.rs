@@ -43,6 +43,7 @@ mod reconcile;
 mod redeem;
 mod review;
 mod settle;
+mod silence;
 pub mod state;
 mod sweep;
 pub mod view;

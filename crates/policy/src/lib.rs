@@ -57,7 +57,8 @@ pub use finding::Finding;
 pub use policy::Policy;
 pub use seat::{HumanAction, Seat, Seating};
 pub use settings::{
-    Defaults, Escalation, Freshness, Limits, PolicyQuorum, ReviewCadence, Sensitive, Settings,
+    Defaults, Escalation, Freshness, HOST_SILENCE_SECONDS, Limits, PolicyQuorum, ReviewCadence,
+    Sensitive, Settings,
 };
 pub use source::{PolicySource, SourceError};
 pub use starter::{starter, starter_for};

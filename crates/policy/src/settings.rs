@@ -97,6 +97,16 @@ pub struct Limits {
     pub authorization_lifetime_seconds: u32,
     /// How old an observation may be before a proposal on it is refused, in seconds.
     pub observation_max_age_seconds: u32,
+    /// How long an enrolled host may be silent before that is an alarm, in seconds.
+    #[serde(default = "host_silence")]
+    pub host_silence_seconds: u32,
+}
+
+/// How long an enrolled host may be silent where no policy says otherwise, in seconds: a day.
+pub const HOST_SILENCE_SECONDS: u32 = 86_400;
+
+const fn host_silence() -> u32 {
+    HOST_SILENCE_SECONDS
 }
 
 /// Age limits of feeds, in hours.
@@ -208,6 +218,12 @@ impl Settings {
                 self.limits.observation_max_age_seconds,
                 60,
                 31 * 86_400,
+            ),
+            (
+                "host_silence_seconds",
+                self.limits.host_silence_seconds,
+                60,
+                92 * 86_400,
             ),
             ("kev_hours", self.freshness.kev_hours, 1, 8784),
             ("epss_hours", self.freshness.epss_hours, 1, 8784),

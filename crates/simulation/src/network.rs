@@ -121,7 +121,10 @@ impl Message {
             Self::Roster(signed) => {
                 block_on(gate.change_roster(signed, Vec::new(), now)).map(drop)?
             }
-            Self::Sweep => block_on(gate.sweep(now)).map(drop)?,
+            Self::Sweep => {
+                block_on(gate.sweep(now))?;
+                block_on(gate.sweep_hosts(now)).map(drop)?;
+            }
             Self::CrossCommit => block_on(gate.cross_commit(now))?,
         }
         Ok(Answer::Done)

@@ -3,8 +3,8 @@
 use super::body::{Asked, Part};
 use super::logs::entry_text;
 use super::wire::{
-    Alarms, Basis, DeploymentView, FeedView, Feeds, Halts, InventoryView, People, PolicyView,
-    Preview, RosterChanges,
+    Alarms, Basis, Contacts, DeploymentView, FeedView, Feeds, Halts, InventoryView, People,
+    PolicyView, Preview, RosterChanges,
 };
 use super::{App, Problem, heavy};
 use axum::Json;
@@ -207,6 +207,11 @@ pub(super) async fn alarms(
 ) -> Result<Json<Alarms>, Problem> {
     let alarms = heavy(|| app.gate().alarms(query.limit))?;
     Ok(Json(Alarms { alarms }))
+}
+
+pub(super) async fn contacts(State(app): State<App>) -> Result<Json<Contacts>, Problem> {
+    let contacts = heavy(|| app.gate().contacts())?;
+    Ok(Json(Contacts { contacts }))
 }
 
 pub(super) async fn feeds(State(app): State<App>) -> Result<Json<Feeds>, Problem> {

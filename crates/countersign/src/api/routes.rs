@@ -77,6 +77,7 @@ pub fn routes() -> Vec<Route> {
         read("/api/v1/inventory", Operator, get(reading::inventory)),
         read("/api/v1/halts", Reader, get(reading::halts)),
         read("/api/v1/alarms", Operator, get(reading::alarms)),
+        read("/api/v1/contacts", Operator, get(reading::contacts)),
         read("/api/v1/feeds", Operator, get(reading::feeds)),
         read("/api/v1/unwarranted", Operator, get(unwarranted::list)),
         read(

@@ -16,7 +16,7 @@ use countersign_gate::state::EmergencyRecord;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-pub use countersign_gate::state::{AlarmRecord, UnwarrantedRecord};
+pub use countersign_gate::state::{AlarmRecord, ContactRecord, UnwarrantedRecord};
 pub use countersign_gate::view::{ChangeView, Halts, Work};
 
 /// The deployment, for anybody.
@@ -391,6 +391,13 @@ pub struct FeedView {
 pub struct Alarms {
     /// One page.
     pub alarms: Vec<AlarmRecord>,
+}
+
+/// Every enrolled host, and when it was last heard of.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Contacts {
+    /// By name.
+    pub contacts: Vec<ContactRecord>,
 }
 
 /// Transitions that no warrant covers, newest first.

@@ -5,7 +5,7 @@ use super::render::table;
 use super::roster_edit::{self, Edit};
 use super::{Context, Failure, statement};
 use crate::ambient;
-use crate::api::wire::People;
+use crate::api::wire::{Contacts, People};
 use countersign_domain::roster::RosterChange;
 use countersign_domain::{Roster, canonical};
 use std::path::PathBuf;
@@ -15,6 +15,8 @@ use std::path::PathBuf;
 pub enum RosterCommand {
     /// Show people, keys, groups, agents and hosts
     Show,
+    /// Show enrolled hosts, when each was last heard of, and which are silent
+    Hosts,
     #[command(flatten)]
     Edit(EditCommand),
     /// Make several edits at once, from a TOML file of `[[operation]]` tables
@@ -77,6 +79,10 @@ pub(super) fn run(context: &Context, command: RosterCommand) -> Result<(), Failu
             let people = client.get::<People>("people").ok();
             context.answer(&roster, |roster| in_full(roster, people.as_ref()))
         }
+        RosterCommand::Hosts => {
+            let contacts: Contacts = context.client()?.get("contacts")?;
+            context.answer(&contacts, |contacts| hosts(contacts))
+        }
         RosterCommand::Change { file, destination } => {
             let edit = roster_edit::from_file(&file)?;
             change(context, edit, &destination)
@@ -130,6 +136,20 @@ pub fn change(context: &Context, edit: Edit, destination: &Destination) -> Resul
         texts: edit.texts,
     };
     sign_and_send(context, &client, &roster, matter, destination)
+}
+
+fn hosts(contacts: &Contacts) -> String {
+    let rows = contacts.contacts.iter().map(|contact| {
+        let heard = match contact.reported {
+            true => contact.since.to_string(),
+            false => format!("never; enrolled at {}", contact.since),
+        };
+        let silent = contact.silent.as_ref().map_or(String::new(), |(told, _)| {
+            format!("SILENT since {}, alarm at {told}", contact.since)
+        });
+        [contact.host.to_string(), heard, silent]
+    });
+    table(["host", "last report", "silence"], rows)
 }
 
 fn in_full(roster: &Roster, people: Option<&People>) -> String {

@@ -19,6 +19,9 @@ use tokio::time::{Instant, interval};
 
 /// How often what has run out of time is ended.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// How long the server has to be up before it calls a host silent: while it was not, no host could
+/// report. They do so each hour, if not told otherwise.
+const HOSTS_HAVE: Duration = Duration::from_secs(2 * 3600);
 /// How often the logs commit to one another, when something changed.
 const CROSS_COMMIT_EVERY: Duration = Duration::from_secs(60);
 /// Why a server does not start.
@@ -181,6 +184,7 @@ impl Drop for Running {
 /// Ends what time ends, and ties the logs to one another.
 async fn clockwork(gate: Arc<Gate>, stopped: Stopped) {
     let mut ticks = interval(SWEEP_EVERY);
+    let up_since = Instant::now();
     let mut committed_at = Instant::now();
     let mut committed_size = gate.store().checkpoint(Log::Authorizations).0;
     let mut stop = std::pin::pin!(told(stopped));
@@ -191,6 +195,11 @@ async fn clockwork(gate: Arc<Gate>, stopped: Stopped) {
         }
         if let Err(error) = gate.sweep(ambient::now()).await {
             eprintln!("countersign: sweep: {error}");
+        }
+        if up_since.elapsed() >= HOSTS_HAVE
+            && let Err(error) = gate.sweep_hosts(ambient::now()).await
+        {
+            eprintln!("countersign: silent hosts: {error}");
         }
         if committed_at.elapsed() < CROSS_COMMIT_EVERY {
             continue;

@@ -27,6 +27,7 @@ const MATRIX: &[(&str, Access)] = &[
     ("GET /api/v1/inventory", Access::Operator),
     ("GET /api/v1/halts", Access::Reader),
     ("GET /api/v1/alarms", Access::Operator),
+    ("GET /api/v1/contacts", Access::Operator),
     ("GET /api/v1/feeds", Access::Operator),
     ("GET /api/v1/unwarranted", Access::Operator),
     ("GET /api/v1/unwarranted/{finding}", Access::Operator),

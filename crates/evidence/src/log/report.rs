@@ -151,6 +151,7 @@ pub(crate) const fn kind(entry: &LogEntry) -> &'static str {
         Event::Emergency { .. } => "emergency",
         Event::EmergencyReviewed { .. } => "emergency-reviewed",
         Event::EmergencyOverdue { .. } => "emergency-overdue",
+        Event::HostSilent { .. } => "host-silent",
         Event::CrossCommitted { .. } => "cross-committed",
     }
 }

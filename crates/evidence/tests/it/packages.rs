@@ -164,3 +164,38 @@ fn an_outcome_that_was_known_or_rests_on_no_report_is_not_reconciled() {
         &[FindingKind::Execution, FindingKind::Order],
     );
 }
+
+#[test]
+fn a_silence_that_never_was_or_is_told_twice_is_found() {
+    let silent = |house: &mut House, name: &str, since, reported| {
+        let host = host(name);
+        house.event(Event::HostSilent {
+            host,
+            since,
+            reported,
+        });
+    };
+    let mut house = House::ready(Founding::default());
+    let enrolled = house.now;
+    house.now = enrolled.plus_seconds(86_400);
+    silent(&mut house, "web-1", enrolled, false);
+    let reported_at = house.now;
+    reported(&mut house, "first", 1);
+    house.now = reported_at.plus_seconds(86_400);
+    silent(&mut house, "web-1", reported_at, true);
+    let sound = house.verify();
+    assert!(sound.is_ok(), "{:?}", sound.findings);
+    assert_eq!(sound.authorizations.kinds["host-silent"], 2);
+
+    let lies: [(&str, _, _); 4] = [
+        ("web-1", reported_at, true),
+        ("web-1", reported_at.plus_seconds(1), true),
+        ("web-1", reported_at, false),
+        ("web-99", reported_at, true),
+    ];
+    for (name, since, told) in lies {
+        let mut house = house.clone();
+        silent(&mut house, name, since, told);
+        crate::found(&house.verify(), &[FindingKind::Order]);
+    }
+}

@@ -185,6 +185,7 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
         | Event::Halted { .. }
         | Event::Resumed { .. }
         | Event::Alarm { .. }
+        | Event::HostSilent { .. }
         | Event::CrossCommitted { .. } => Ok(()),
     }
 }

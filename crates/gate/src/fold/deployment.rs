@@ -1,7 +1,7 @@
 //! Applies entries about the deployment as a whole: roster, policy, inventory, feeds, observations,
 //! halts, alarms.
 
-use super::{FoldError, required};
+use super::{FoldError, contact, required};
 use crate::state::{
     self, AgentRecord, AlarmRecord, AssetRecord, FeedRecord, HaltRecord, HostRecord,
     InventoryRecord, PendingRecord, PolicyRecord, Record, RosterRecord, SpentRecord, StoredIntel,
@@ -22,21 +22,23 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
     match &entry.event {
         Event::Roster { signed } => {
             let change: RosterChange = canonical::from_bytes(signed.change.as_bytes())?;
-            let (record, before) = match state::load::<RosterRecord>(tx, "current")? {
+            let (record, agents, hosts) = match state::load::<RosterRecord>(tx, "current")? {
                 None => {
                     let roster = Roster::found(&change)?;
                     let entries = vec![index];
-                    (RosterRecord { roster, entries }, BTreeMap::new())
+                    let record = RosterRecord { roster, entries };
+                    (record, BTreeMap::new(), BTreeMap::new())
                 }
                 Some(mut record) => {
                     let roster = record.roster.extended(&change)?;
-                    let before = std::mem::replace(&mut record.roster, roster).agents;
+                    let before = std::mem::replace(&mut record.roster, roster);
                     record.entries.push(index);
-                    (record, before)
+                    (record, before.agents, before.hosts)
                 }
             };
             spend(tx, index, &signed.statements)?;
-            agents_replaced(tx, &before, &record.roster.agents)?;
+            agents_replaced(tx, &agents, &record.roster.agents)?;
+            contact::hosts_replaced(tx, entry.at, &hosts, &record.roster.hosts)?;
             Ok(state::save(tx, &record)?)
         }
         Event::Policy {
@@ -82,8 +84,14 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
                 index,
             };
             state::save(tx, &record)?;
+            contact::heard(tx, entry.at, host)?;
             pending_replaced(tx, index, &record)
         }
+        Event::HostSilent {
+            host,
+            since,
+            reported,
+        } => contact::silent(tx, index, entry.at, host, *since, *reported),
         Event::Halted {
             halt,
             epoch,

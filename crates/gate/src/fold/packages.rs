@@ -105,6 +105,7 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
         | Event::Halted { .. }
         | Event::Resumed { .. }
         | Event::Alarm { .. }
+        | Event::HostSilent { .. }
         | Event::CrossCommitted { .. } => Ok(()),
     }
 }
@@ -162,6 +163,7 @@ fn reported(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), FoldErr
     else {
         return Ok(());
     };
+    super::contact::heard(tx, entry.at, host)?;
     let before = state::load::<PackagesRecord>(tx, host.as_str())?;
     if before.is_none() {
         for change in out(tx, host)? {

@@ -39,6 +39,31 @@ impl Record for HostRecord {
     }
 }
 
+/// When a host that is enrolled was last heard of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactRecord {
+    /// The host.
+    pub host: HostId,
+    /// When it last reported, by the gate's clock; else when it was enrolled.
+    pub since: Timestamp,
+    /// False when it never reported since it was enrolled.
+    pub reported: bool,
+    /// The alarm of this silence, where it was raised: when, and which entry.
+    pub silent: Option<(Timestamp, u64)>,
+}
+
+impl Record for ContactRecord {
+    const KIND: &'static str = "contact";
+    const LISTED: bool = true;
+    fn key(&self) -> String {
+        self.host.to_string()
+    }
+    fn due_at(&self) -> Option<Timestamp> {
+        // How long after that silence is an alarm is for the policy in force to say.
+        self.silent.is_none().then_some(self.since)
+    }
+}
+
 /// An upgrade that a host could make, from its last observation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingRecord {

@@ -18,4 +18,5 @@ mod packages;
 mod races;
 mod rebuild;
 mod reconcile;
+mod silence;
 mod waves;
