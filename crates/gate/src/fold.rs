@@ -10,7 +10,7 @@ mod deployment;
 mod emergency;
 mod packages;
 
-pub(crate) use deployment::halt_key;
+pub(crate) use deployment::{CALENDARS_UNREAD, halt_key};
 pub(crate) use packages::UNWARRANTED;
 
 use crate::state::{self, ChangeRecord, Record};

@@ -46,6 +46,7 @@ mod settle;
 mod silence;
 pub mod state;
 mod sweep;
+mod unread;
 pub mod view;
 mod vote;
 mod world;

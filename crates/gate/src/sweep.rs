@@ -52,7 +52,7 @@ impl Gate {
             .store
             .read(|view| state::due::<EmergencyRecord>(view, now, PAGE))?;
         let mut swept = Swept::default();
-        let mut failed = None;
+        let mut failed = self.sweep_calendars(now).await.err();
         for key in executions {
             match self.sweep_execution(key, now).await {
                 Ok(ended) => swept.executions += u32::from(ended),

@@ -65,6 +65,8 @@ pub struct PolicyInForce {
     pub policy: Arc<Policy>,
     /// Its change windows and freezes.
     pub calendars: Arc<Remembered>,
+    /// Why they cannot be read any more, where that is so: everything is frozen then.
+    pub calendars_unread: Option<Arc<str>>,
     /// Which package names make which category.
     pub patterns: CategoryPatterns,
     /// How old feeds may be.
@@ -177,13 +179,19 @@ fn policy_in_force(
     let kept = before
         .and_then(|world| world.policy.as_ref())
         .filter(|kept| kept.record.policy == record.policy);
-    let (policy, calendars) = match kept {
-        Some(kept) => (Arc::clone(&kept.policy), Arc::clone(&kept.calendars)),
+    let (policy, calendars, calendars_unread) = match kept {
+        Some(kept) => (
+            Arc::clone(&kept.policy),
+            Arc::clone(&kept.calendars),
+            kept.calendars_unread.clone(),
+        ),
         None => {
             let source = read_source(store, &record)?;
+            let (calendars, unread) = calendars_in_force(&source);
             (
                 Arc::new(crate::govern::load_policy(&source)?),
-                Arc::new(calendars_in_force(&source)),
+                Arc::new(calendars),
+                unread,
             )
         }
     };
@@ -198,14 +206,19 @@ fn policy_in_force(
         patterns: patterns(&settings.sensitive),
         policy,
         calendars,
+        calendars_unread,
         record,
     })
 }
 
 /// What is in force was understood when it was handed in. Where it no longer is, everything is
-/// frozen, and people decide.
-fn calendars_in_force(source: &PolicySource) -> Remembered {
-    Remembered::new(crate::govern::calendars(source).unwrap_or_else(|_| Calendars::unreadable()))
+/// frozen, people decide, and the sweep raises an alarm (`unread.rs`) that says why.
+fn calendars_in_force(source: &PolicySource) -> (Remembered, Option<Arc<str>>) {
+    let (calendars, unread) = match crate::govern::calendars(source) {
+        Ok(calendars) => (calendars, None),
+        Err(error) => (Calendars::unreadable(), Some(error.to_string().into())),
+    };
+    (Remembered::new(calendars), unread)
 }
 
 fn patterns(sensitive: &Sensitive) -> CategoryPatterns {
@@ -353,12 +366,13 @@ mod tests {
                 all.insert((*path).to_owned(), text.as_bytes().to_vec());
             }
             let source = PolicySource::new(all).unwrap();
-            let answer = calendars_in_force(&source).answer([Environment::Development], at);
-            (answer.in_window, answer.frozen)
+            let (calendars, unread) = calendars_in_force(&source);
+            let answer = calendars.answer([Environment::Development], at);
+            (answer.in_window, answer.frozen, unread.is_some())
         };
-        assert_eq!(says(&[]), (true, false));
+        assert_eq!(says(&[]), (true, false, false));
         let bad = ("calendars/freezes.ics", "BEGIN:VCALENDAR");
-        assert_eq!(says(&[bad]), (false, true));
+        assert_eq!(says(&[bad]), (false, true, true));
     }
 
     #[test]

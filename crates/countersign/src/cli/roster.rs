@@ -81,7 +81,7 @@ pub(super) fn run(context: &Context, command: RosterCommand) -> Result<(), Failu
         }
         RosterCommand::Hosts => {
             let contacts: Contacts = context.client()?.get("contacts")?;
-            context.answer(&contacts, |contacts| hosts(contacts))
+            context.answer(&contacts, hosts)
         }
         RosterCommand::Change { file, destination } => {
             let edit = roster_edit::from_file(&file)?;

@@ -176,7 +176,7 @@ fn a_silence_that_never_was_or_is_told_twice_is_found() {
         });
     };
     let mut house = House::ready(Founding::default());
-    let enrolled = house.now;
+    let enrolled = crate::people::start();
     house.now = enrolled.plus_seconds(86_400);
     silent(&mut house, "web-1", enrolled, false);
     let reported_at = house.now;

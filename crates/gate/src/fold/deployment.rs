@@ -18,6 +18,9 @@ use countersign_facts::inventory::Inventory;
 use countersign_store::{DocumentQuery, IntelRow, Read, StoreError, Write};
 use std::collections::BTreeMap;
 
+/// The kind of the alarm that calendars in force cannot be read: raised once for a policy version.
+pub(crate) const CALENDARS_UNREAD: &str = "calendars-unreadable";
+
 pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), FoldError> {
     match &entry.event {
         Event::Roster { signed } => {
@@ -59,6 +62,7 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
                 review_due_at: *review_due_at,
                 authors: authors.clone(),
                 signers: signers(index, statements)?,
+                calendars_alarm: None,
             };
             Ok(state::save(tx, &record)?)
         }
@@ -122,7 +126,14 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
                 change: change.clone(),
                 text: text.clone(),
             };
-            Ok(state::save(tx, &record)?)
+            state::save(tx, &record)?;
+            if kind == CALENDARS_UNREAD
+                && let Some(mut policy) = state::load::<PolicyRecord>(tx, "current")?
+            {
+                policy.calendars_alarm = Some(index);
+                state::save(tx, &policy)?;
+            }
+            Ok(())
         }
         Event::Proposed { .. }
         | Event::Prepared { .. }

@@ -154,6 +154,9 @@ pub struct PolicyRecord {
     pub authors: Vec<PersonId>,
     /// Who signed it, and when.
     pub signers: Vec<Signer>,
+    /// The alarm that its calendars cannot be read any more, where it was raised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calendars_alarm: Option<u64>,
 }
 
 impl Record for PolicyRecord {

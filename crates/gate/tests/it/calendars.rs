@@ -3,10 +3,13 @@
 
 use crate::fixture::*;
 use countersign_domain::decision::Outcome;
-use countersign_domain::statement::Vote;
+use countersign_domain::entry::{Entry, Event, PolicyFile};
+use countersign_domain::statement::{Subject, Vote};
 use countersign_domain::{ChangeState, Digest, Environment, Warrant, canonical};
 use countersign_gate::view::ChangeView;
-use countersign_gate::{GateError, Withheld};
+use countersign_gate::{GateError, Withheld, fold};
+use countersign_store::{Apply, Blob, rebuild};
+use pollster::block_on;
 
 const WINDOWS: &str = "calendars/windows.production.ics";
 const FREEZES: &str = "calendars/freezes.ics";
@@ -264,4 +267,97 @@ fn the_same_inputs_give_the_same_facts() {
     assert_eq!((now.0, now.1), (true, false));
     assert_eq!((frozen.0, frozen.1), (true, true));
     assert_ne!(now.2, frozen.2);
+}
+
+/// Puts a policy in force whose calendars are not understood, as one that an earlier program took.
+fn with_unreadable(world: &World) {
+    let mut files = countersign_policy::starter_for(&person("omar"))
+        .files()
+        .clone();
+    files.insert(FREEZES.to_owned(), b"BEGIN:VCALENDAR\r\n".to_vec());
+    let source = countersign_policy::PolicySource::new(files).unwrap();
+    let version = world
+        .gate
+        .world()
+        .unwrap()
+        .policy
+        .as_ref()
+        .unwrap()
+        .record
+        .version
+        + 1;
+    let signed = world.sign(
+        "chen",
+        Subject::Policy {
+            policy: source.digest(),
+            version,
+            authors: vec![person("omar")],
+        },
+    );
+    let listed = source.files().iter().map(|(path, bytes)| PolicyFile {
+        path: path.clone(),
+        sha256: Digest::of(bytes),
+    });
+    let entry = Entry {
+        v: 1,
+        deployment: world.deployment(),
+        trial: false,
+        at: world.now,
+        event: Event::Policy {
+            policy: source.digest(),
+            version,
+            files: listed.collect(),
+            review_due_at: world.now.plus_seconds(90 * 86_400),
+            authors: vec![person("omar")],
+            statements: vec![signed],
+        },
+    };
+    let pending = world.gate.store().submit(move |tx| {
+        for bytes in source.files().values() {
+            let blob = Blob {
+                salt: None,
+                bytes: bytes.clone(),
+            };
+            tx.put_blob(&Digest::of(bytes), &blob)?;
+        }
+        fold::append(tx, &entry).map_err(GateError::from)
+    });
+    block_on(pending).unwrap();
+}
+
+#[test]
+fn calendars_in_force_that_cannot_be_read_any_more_are_one_alarm() {
+    let mut world = World::new(&["web-1"]);
+    let alarms = |world: &World| {
+        let alarms = world.gate.alarms(100).unwrap().into_iter();
+        let about = alarms.filter(|alarm| alarm.kind == "calendars-unreadable");
+        about.map(|alarm| alarm.text).collect::<Vec<_>>()
+    };
+    block_on(world.gate.sweep(world.now)).unwrap();
+    assert_eq!(alarms(&world), [""; 0]);
+    with_unreadable(&world);
+    assert_eq!(seen(&world.prepared("openssl", &[&["web-1"]])), ASKS);
+    for _ in 0..3 {
+        world.now = world.now.plus_seconds(60);
+        block_on(world.gate.sweep(world.now)).unwrap();
+    }
+    let told = alarms(&world);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains("policy version 2 cannot be read"),
+        "{told:?}"
+    );
+    assert!(told[0].contains("freezes.ics"), "{told:?}");
+    let folded = rebuild(&database(&world), Apply::No, &mut |tx, index, bytes| {
+        fold::apply(tx, index, bytes)
+    })
+    .unwrap();
+    assert!(folded.differences.is_empty(), "{:?}", folded.differences);
+    // Another version with such calendars is another alarm; one that is understood is none.
+    with_unreadable(&world);
+    block_on(world.gate.sweep(world.now)).unwrap();
+    assert_eq!(alarms(&world).len(), 2);
+    world.sign_policy().unwrap();
+    block_on(world.gate.sweep(world.now)).unwrap();
+    assert_eq!(alarms(&world).len(), 2);
 }
