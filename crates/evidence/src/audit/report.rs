@@ -249,7 +249,7 @@ impl Report {
         let judged = judge(&collected.actions, records);
         let mut counts = Counts::default();
         let mut reasons: BTreeMap<Reason, u64> = BTreeMap::new();
-        let mut actions = Vec::new();
+        let mut actions = Vec::with_capacity(judged.len());
         let gaps = gaps(&collected, people, question);
         for (action, judged) in collected.actions.into_iter().zip(judged) {
             if action.started.latest < question.since || action.started.earliest > question.until {
