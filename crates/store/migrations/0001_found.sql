@@ -69,18 +69,15 @@ CREATE INDEX documents_by_order ON documents (kind, ord) WHERE listed;
 CREATE INDEX documents_by_state ON documents (kind, state, ord) WHERE listed;
 CREATE INDEX documents_by_due ON documents (kind, due_at) WHERE due_at IS NOT NULL;
 
--- A change is named here by the entry that opened it, not by its id, which is a digest: rows of
--- changes that live at the same time then lie side by side, however many others there are.
-
 -- Which entries of the authorizations log concern a change.
 CREATE TABLE trails (
-    opened INTEGER NOT NULL CHECK (opened >= 0),
+    change TEXT NOT NULL,
     idx    INTEGER NOT NULL CHECK (idx >= 0),
-    PRIMARY KEY (opened, idx)
+    PRIMARY KEY (change, idx)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE reservations (
-    opened      INTEGER NOT NULL CHECK (opened >= 0),
+    change      TEXT NOT NULL,
     host        TEXT NOT NULL,
     agent       TEXT NOT NULL,
     owner       TEXT NOT NULL,
@@ -89,7 +86,7 @@ CREATE TABLE reservations (
     standing    INTEGER NOT NULL CHECK (standing IN (0, 1)),
     at          INTEGER NOT NULL,
     released_at INTEGER,
-    PRIMARY KEY (opened, host)
+    PRIMARY KEY (change, host)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX reservations_in_flight_by_host ON reservations (host) WHERE released_at IS NULL;
 
@@ -111,13 +108,13 @@ CREATE TABLE windows (
 
 CREATE TABLE outcomes (
     transition  TEXT NOT NULL,
-    opened      INTEGER NOT NULL CHECK (opened >= 0),
+    change      TEXT NOT NULL,
     host        TEXT NOT NULL,
     environment TEXT NOT NULL,
     tier        INTEGER NOT NULL CHECK (tier BETWEEN 0 AND 255),
     succeeded   INTEGER NOT NULL CHECK (succeeded IN (0, 1)),
     at          INTEGER NOT NULL,
-    PRIMARY KEY (transition, opened, host)
+    PRIMARY KEY (transition, change, host)
 ) STRICT, WITHOUT ROWID;
 -- A change asks where the same went wrong, and where in lower environments it went well.
 CREATE INDEX outcomes_failed ON outcomes (transition, at) WHERE NOT succeeded;

@@ -10,7 +10,13 @@ use crate::error::OpenError;
 const APPLICATION_ID: i64 = 0x4353_474e;
 
 /// In order; the number of the last one applied is the database's `user_version`.
-const MIGRATIONS: &[(&str, &str)] = &[("0001_found", include_str!("../migrations/0001_found.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_found", include_str!("../migrations/0001_found.sql")),
+    (
+        "0002_by_opening",
+        include_str!("../migrations/0002_by_opening.sql"),
+    ),
+];
 
 /// The version that this build writes.
 #[must_use]
@@ -58,4 +64,67 @@ pub(crate) fn migrate(conn: &Connection) -> Result<(), OpenError> {
         transaction.commit().map_err(failed)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_first_schema_held_is_kept_by_the_entry_that_opened_the_change() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(MIGRATIONS[0].1).unwrap();
+        conn.pragma_update(None, "application_id", APPLICATION_ID)
+            .unwrap();
+        conn.pragma_update(None, "user_version", 1).unwrap();
+        conn.execute_batch(
+            r#"INSERT INTO documents VALUES
+                 ('change', 'chg-a', 'running', NULL, 7, 1, '{"id":"chg-a","opened":7}'),
+                 ('execution', 'chg-b', '', NULL, 9, 0, '{"opened":9}');
+               INSERT INTO trails VALUES ('chg-a', 7), ('chg-a', 12), ('chg-b', 13);
+               INSERT INTO reservations VALUES
+                 ('chg-a', 'web-1', 'patcher', 'maria', 'shop', 'production', 1, 5000, NULL),
+                 ('chg-a', 'web-2', 'patcher', 'maria', NULL, 'staging', 0, 6000, 7000);
+               INSERT INTO outcomes VALUES
+                 ('curl|amd64|1|2', 'chg-a', 'web-1', 'production', 3, 0, 8000);"#,
+        )
+        .unwrap();
+        migrate(&conn).unwrap();
+        assert_eq!(version(&conn).unwrap(), version_known());
+        let rows = |sql: &str| -> Vec<String> {
+            let mut statement = conn.prepare(sql).unwrap();
+            let rows = statement.query_map([], |row| row.get(0)).unwrap();
+            rows.map(Result::unwrap).collect()
+        };
+        assert_eq!(
+            rows("SELECT opened || ' ' || idx FROM trails"),
+            ["7 7", "7 12"]
+        );
+        assert_eq!(
+            rows(
+                "SELECT concat_ws(' ', opened, host, agent, owner, service, environment, standing,
+                 at, released_at) FROM reservations ORDER BY host"
+            ),
+            [
+                "7 web-1 patcher maria shop production 1 5000",
+                "7 web-2 patcher maria staging 0 6000 7000"
+            ]
+        );
+        assert_eq!(
+            rows(
+                "SELECT concat_ws(' ', transition, opened, host, tier, succeeded, at) FROM outcomes"
+            ),
+            ["curl|amd64|1|2 7 web-1 3 0 8000"]
+        );
+        let indexes = "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL
+            AND tbl_name IN ('outcomes', 'reservations') ORDER BY name";
+        assert_eq!(
+            rows(indexes),
+            [
+                "outcomes_by_environment",
+                "outcomes_failed",
+                "reservations_in_flight_by_host"
+            ]
+        );
+    }
 }

@@ -111,7 +111,7 @@ fn newer_and_foreign_files_are_refused() {
         try_open(folder.path()).err().unwrap(),
         OpenError::Migration { .. }
     ));
-    tamper(folder.path(), "PRAGMA user_version = 1");
+    tamper(folder.path(), "PRAGMA user_version = 2");
     assert!(try_open(folder.path()).is_ok());
 
     let folder = tempfile::tempdir().unwrap();
