@@ -173,6 +173,7 @@ impl Named {
                 self.statements(statements);
             }
             Event::Voted { statement, .. }
+            | Event::EndingStated { statement, .. }
             | Event::Reviewed { statement, .. }
             | Event::UnwarrantedReviewed { statement, .. }
             | Event::EmergencyReviewed { statement, .. }
@@ -223,6 +224,7 @@ impl Named {
             }
             | Subject::Emergency { reason: text, .. } => self.text(DocumentKind::Rationale, text),
             Subject::Review { note, .. }
+            | Subject::Ending { note, .. }
             | Subject::Unwarranted { note, .. }
             | Subject::EmergencyReview { note, .. } => self.text(DocumentKind::Note, note),
             Subject::Policy { .. }

@@ -240,6 +240,15 @@ pub enum Event {
         /// Why that is so, in words.
         why: String,
     },
+    /// A human found how an execution ended of which nobody knew.
+    EndingStated {
+        /// The change.
+        change: ChangeId,
+        /// The host.
+        host: HostId,
+        /// What was found, as signed.
+        statement: SignedStatement,
+    },
     /// A change ended without running.
     Closed {
         /// The change.
@@ -418,6 +427,7 @@ impl Event {
             | Self::Settled { change, .. }
             | Self::ExecutionClosed { change, .. }
             | Self::ExecutionReconciled { change, .. }
+            | Self::EndingStated { change, .. }
             | Self::Closed { change, .. }
             | Self::ReviewRequired { change, .. }
             | Self::ReviewOverdue { change, .. }

@@ -5,6 +5,7 @@ use crate::asset::Environment;
 use crate::decision::{Duties, Outcome};
 use crate::digest::Digest;
 use crate::id::{AgentId, ChangeId, DeploymentId, HostId, Nonce, PersonId, RuleId};
+use crate::receipt::Ending;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +107,20 @@ pub enum Subject {
         /// What was found.
         verdict: Verdict,
         /// Salted digest of the reviewer's note.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<Digest>,
+    },
+    /// How an execution ended of which nobody knew, as a human found.
+    Ending {
+        /// The change.
+        change: ChangeId,
+        /// Proposal, waves and every plan.
+        change_digest: Digest,
+        /// The host.
+        host: HostId,
+        /// How it ended; never `unknown`.
+        ending: Ending,
+        /// Salted digest of what the human found, in words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<Digest>,
     },

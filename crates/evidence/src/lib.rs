@@ -30,5 +30,5 @@ pub use source::{Blob, LogName, Source, SourceError};
 pub use why::{
     Asked, Authorized, Basis, Closed, Decided, Ended, ExecutedOn, FactLine, Freshness, HaltLine,
     IssuedWarrant, Noted, Person, PlanStep, Planned, PolicyVersion, Proofs, Rationale, Review,
-    Reviewed, SignedBy, Started, TRAIL_MAX, VoteCast, Why, WhyError, render, trail, why,
+    Reviewed, SignedBy, Started, Stated, TRAIL_MAX, VoteCast, Why, WhyError, render, trail, why,
 };

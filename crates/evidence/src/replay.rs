@@ -64,6 +64,8 @@ pub(crate) enum Proven {
     Settled(Box<Verified<Receipt>>),
     /// A human's review.
     Reviewed(Box<VerifiedStatement>),
+    /// A human's word of how an execution ended.
+    EndingStated(Box<VerifiedStatement>),
     /// People who stopped something, or let it go on.
     HaltMoved(Vec<PersonId>),
 }
@@ -243,6 +245,11 @@ impl Replay {
                 ending,
                 ..
             } => self.execution_reconciled(change, host, report, *ending, note),
+            Event::EndingStated {
+                change,
+                host,
+                statement,
+            } => return self.ending_stated(place, change, host, statement, note),
             Event::Closed {
                 change, closing, ..
             } => self.closed(change, *closing, note),

@@ -18,7 +18,7 @@ mod render;
 mod story;
 
 pub use aftermath::{
-    Closed, Ended, ExecutedOn, HaltLine, IssuedWarrant, Noted, Review, Reviewed, Started,
+    Closed, Ended, ExecutedOn, HaltLine, IssuedWarrant, Noted, Review, Reviewed, Started, Stated,
 };
 pub use model::{
     Asked, Authorized, Basis, Decided, FactLine, Freshness, Person, PlanStep, Planned,

@@ -134,6 +134,7 @@ fn apply_entry(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), Fold
         | Event::Settled { .. }
         | Event::ExecutionClosed { .. }
         | Event::ExecutionReconciled { .. }
+        | Event::EndingStated { .. }
         | Event::Closed { .. }
         | Event::ReviewRequired { .. }
         | Event::ReviewOverdue { .. }

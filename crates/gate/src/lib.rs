@@ -45,6 +45,7 @@ mod review;
 mod settle;
 mod silence;
 pub mod state;
+mod stated;
 mod sweep;
 mod unread;
 pub mod view;

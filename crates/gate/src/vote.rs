@@ -121,6 +121,7 @@ fn vote_of(statement: &Statement) -> Result<(Vote, Option<Digest>), GateError> {
             vote, rationale, ..
         } => Ok((*vote, *rationale)),
         Subject::Review { .. }
+        | Subject::Ending { .. }
         | Subject::Unwarranted { .. }
         | Subject::EmergencyReview { .. }
         | Subject::Policy { .. }

@@ -306,6 +306,7 @@ fn judge(
         } => *host == bundle.order.host && signed_order == order && signed_plan == plan,
         Subject::Change { .. }
         | Subject::Review { .. }
+        | Subject::Ending { .. }
         | Subject::Unwarranted { .. }
         | Subject::EmergencyReview { .. }
         | Subject::Policy { .. }

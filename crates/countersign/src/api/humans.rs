@@ -54,6 +54,18 @@ pub(super) async fn review(
     Ok(Json(StateAnswer { state }))
 }
 
+pub(super) async fn state_ending(
+    State(app): State<App>,
+    Part(change): Part<ChangeId>,
+    Body(body): Body<ReviewBody>,
+) -> Result<Json<StateAnswer>, Problem> {
+    let state = app
+        .gate()
+        .state_ending(&change, body.statement, body.note, app.now())
+        .await?;
+    Ok(Json(StateAnswer { state }))
+}
+
 pub(super) async fn halt(
     State(app): State<App>,
     Body(body): Body<HaltBody>,

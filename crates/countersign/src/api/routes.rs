@@ -185,6 +185,12 @@ pub fn routes() -> Vec<Route> {
             MEDIUM,
             post(humans::review),
         ),
+        write(
+            "/api/v1/changes/{change}/endings",
+            Signature,
+            MEDIUM,
+            post(humans::state_ending),
+        ),
         write("/api/v1/halts", Signature, MEDIUM, post(humans::halt)),
         write(
             "/api/v1/resumptions",

@@ -92,6 +92,15 @@ fn about(subject: &Subject) -> String {
                 format!("{verdict:?}").to_lowercase()
             )
         }
+        Subject::Ending {
+            change,
+            host,
+            ending,
+            ..
+        } => format!(
+            "OUTCOME of change {change} on host {host}, which nobody knew: {}",
+            ending.as_str()
+        ),
         Subject::Unwarranted {
             finding, verdict, ..
         } => {
@@ -147,6 +156,11 @@ fn details(subject: &Subject) -> Vec<String> {
             lines
         }
         Subject::Review {
+            change_digest,
+            note,
+            ..
+        }
+        | Subject::Ending {
             change_digest,
             note,
             ..

@@ -60,6 +60,7 @@ const MATRIX: &[(&str, Access)] = &[
     ("POST /api/v1/changes/{change}/receipts", Access::Host),
     ("POST /api/v1/changes/{change}/votes", Access::Signature),
     ("POST /api/v1/changes/{change}/reviews", Access::Signature),
+    ("POST /api/v1/changes/{change}/endings", Access::Signature),
     ("POST /api/v1/halts", Access::Signature),
     ("POST /api/v1/resumptions", Access::Signature),
     ("POST /api/v1/policy", Access::Signature),

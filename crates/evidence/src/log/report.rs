@@ -136,6 +136,7 @@ pub(crate) const fn kind(entry: &LogEntry) -> &'static str {
         Event::Started { .. } => "started",
         Event::Settled { .. } => "settled",
         Event::ExecutionClosed { .. } => "execution-closed",
+        Event::EndingStated { .. } => "ending-stated",
         Event::ExecutionReconciled { .. } => "execution-reconciled",
         Event::Closed { .. } => "closed",
         Event::ReviewRequired { .. } => "review-required",

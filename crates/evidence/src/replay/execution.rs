@@ -2,7 +2,7 @@
 //! the hosts' own, about the very warrant that was issued to them.
 
 use super::change::known;
-use super::{Execution, Place, Proven, Replay, verified};
+use super::{Change, Execution, Place, Proven, Replay, verified};
 use crate::finding::{FindingKind, Note};
 use countersign_domain::change::ChangeEvent;
 use countersign_domain::entry::ExecutionClosing;
@@ -140,27 +140,62 @@ impl Replay {
         let Some(change) = known(&mut self.changes, id, note) else {
             return;
         };
-        let Some(execution) = change.executions.get_mut(host) else {
-            note.say(
-                FindingKind::Link,
-                format!("host `{host}` has no part in the change"),
+        end_unknown(change, host, ending, note);
+    }
+
+    /// An outcome that nobody knew, as a human found it and signed.
+    pub(super) fn ending_stated(
+        &mut self,
+        place: Place,
+        id: &ChangeId,
+        host: &HostId,
+        signed: &SignedStatement,
+        note: &mut Note<'_>,
+    ) -> Proven {
+        let (Some(roster), Some(change)) = (&self.roster, known(&mut self.changes, id, note))
+        else {
+            return Proven::Nothing;
+        };
+        let Some(statement) = verified(signed, roster, place.at, note) else {
+            return Proven::Nothing;
+        };
+        let person = &statement.approver;
+        let ending = match &statement.subject {
+            Subject::Ending {
+                change: stated,
+                change_digest,
+                host: found_on,
+                ending,
+                ..
+            } if stated == id
+                && found_on == host
+                && change.digest() == Some(*change_digest)
+                && *ending != Ending::Unknown =>
+            {
+                *ending
+            }
+            _ => {
+                let words = format!("`{person}` signed no ending of what ran on `{host}`");
+                note.say(FindingKind::Link, words);
+                return Proven::Nothing;
+            }
+        };
+        // INVARIANT (no self-approval): the agent's owner does not say how what it did ended.
+        let owns = change.owner == *person
+            || roster
+                .agents
+                .get(&change.agent)
+                .is_some_and(|agent| agent.owner == *person);
+        if owns && !roster.trial {
+            let words = format!(
+                "`{person}` answers for agent `{}` and says how what it asked for ended",
+                change.agent
             );
-            return;
-        };
-        note.expect(
-            execution.state == ExecutionState::Unknown,
-            FindingKind::Execution,
-            format!("the outcome on `{host}` was not unknown; only its receipt can tell it"),
-        );
-        let event = match ending {
-            Ending::Succeeded => ExecutionEvent::Succeed,
-            Ending::Failed => ExecutionEvent::Fail,
-            Ending::RolledBack => ExecutionEvent::RollBack,
-            Ending::NeverStarted => ExecutionEvent::NeverStarted,
-            Ending::Unknown => ExecutionEvent::LoseSight,
-        };
-        execution.advance(event, host, note);
-        change.settle_when_done(note);
+            note.say(FindingKind::SelfApproval, words);
+            return Proven::Nothing;
+        }
+        end_unknown(change, host, ending, note);
+        Proven::EndingStated(Box::new(statement))
     }
 
     pub(super) fn reviewed(
@@ -184,6 +219,7 @@ impl Replay {
                 ..
             } => stated == id && change.digest() == Some(*change_digest),
             Subject::Change { .. }
+            | Subject::Ending { .. }
             | Subject::Unwarranted { .. }
             | Subject::EmergencyReview { .. }
             | Subject::Policy { .. }
@@ -203,6 +239,31 @@ impl Replay {
         change.advance(ChangeEvent::Review, note);
         Proven::Reviewed(Box::new(statement))
     }
+}
+
+/// Ends an execution of which nobody knew how it ended.
+fn end_unknown(change: &mut Change, host: &HostId, ending: Ending, note: &mut Note<'_>) {
+    let Some(execution) = change.executions.get_mut(host) else {
+        note.say(
+            FindingKind::Link,
+            format!("host `{host}` has no part in the change"),
+        );
+        return;
+    };
+    note.expect(
+        execution.state == ExecutionState::Unknown,
+        FindingKind::Execution,
+        format!("the outcome on `{host}` was not unknown; only its receipt can tell it"),
+    );
+    let event = match ending {
+        Ending::Succeeded => ExecutionEvent::Succeed,
+        Ending::Failed => ExecutionEvent::Fail,
+        Ending::RolledBack => ExecutionEvent::RollBack,
+        Ending::NeverStarted => ExecutionEvent::NeverStarted,
+        Ending::Unknown => ExecutionEvent::LoseSight,
+    };
+    execution.advance(event, host, note);
+    change.settle_when_done(note);
 }
 
 /// INVARIANT (no warrant, no effect): nothing starts before its warrant was issued, nor after it

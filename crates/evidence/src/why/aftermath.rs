@@ -67,8 +67,23 @@ pub struct ExecutedOn {
     pub closed: Option<(ExecutionClosing, String)>,
     /// How it ended by what the host showed of its packages afterwards, and why.
     pub reconciled: Option<(Ending, String)>,
+    /// How it ended, as a human found and signed, where nobody knew.
+    pub stated: Option<Stated>,
     /// Why the host could not prepare.
     pub unprepared: Option<String>,
+}
+
+/// A human's word of how an execution ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stated {
+    /// How.
+    pub ending: Ending,
+    /// Who, and when.
+    pub by: SignedBy,
+    /// What they wrote, where it is still kept.
+    pub note: Option<String>,
+    /// Its entry.
+    pub entry: u64,
 }
 
 /// How the change ended without running, or without running further.

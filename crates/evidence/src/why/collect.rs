@@ -140,6 +140,9 @@ impl<'s> Collector<'s> {
                 self.execution(&notice.host).started = Some(started);
             }
             (_, Proven::Settled(receipt)) => self.settled(index, receipt),
+            (Event::EndingStated { host, .. }, Proven::EndingStated(statement)) => {
+                self.ending_stated(index, host, statement, replay, note);
+            }
             (_, Proven::Reviewed(statement)) => self.reviewed(index, statement, replay, note),
             (Event::Decided { .. }, _) => self.decided(index, entry, replay, note),
             (Event::Authorized { .. }, _) => self.authorize(index, entry, replay),
@@ -201,6 +204,7 @@ impl<'s> Collector<'s> {
                 ended: None,
                 closed: None,
                 reconciled: None,
+                stated: None,
                 unprepared: None,
             })
     }

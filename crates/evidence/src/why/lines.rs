@@ -206,6 +206,16 @@ pub(super) fn outcome(execution: &ExecutedOn, plan: Option<&Planned>) -> Vec<Str
             shown(why, SHOWN_MAX)
         ));
     }
+    if let Some(stated) = &execution.stated {
+        rows.push(format!(
+            "{} by the word of {}, signed {}",
+            ending(stated.ending),
+            person(&stated.by.person),
+            stated.by.at
+        ));
+        let note = stated.note.iter();
+        rows.extend(note.map(|note| format!("they write: {}", shown(note, SHOWN_MAX))));
+    }
     if let Some(why) = &execution.unprepared {
         rows.push(format!("could not prepare: {}", shown(why, SHOWN_MAX)));
     }

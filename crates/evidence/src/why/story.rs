@@ -1,6 +1,6 @@
 //! What each kind of entry adds to the story of a change. Only what the replay proved comes here.
 
-use super::aftermath::{Ended, HaltLine, Reviewed, Started};
+use super::aftermath::{Ended, HaltLine, Reviewed, Started, Stated};
 use super::basis::basis;
 use super::collect::Collector;
 use super::model::{Asked, Authorized, Decided, PlanStep, Planned, PolicyVersion, VoteCast};
@@ -11,7 +11,7 @@ use countersign_domain::entry::{Entry, Event};
 use countersign_domain::facts::DecisionFacts;
 use countersign_domain::statement::{Subject, Vote};
 use countersign_domain::warrant::{Ground, Signer};
-use countersign_domain::{GroupId, PersonId, PreparedPlan, Proposal, Receipt, Timestamp};
+use countersign_domain::{GroupId, HostId, PersonId, PreparedPlan, Proposal, Receipt, Timestamp};
 use countersign_verify::{Verified, VerifiedStatement};
 
 impl Collector<'_> {
@@ -217,6 +217,31 @@ impl Collector<'_> {
         if let Some(review) = &mut self.review {
             review.done = Some(done);
         }
+    }
+
+    pub(super) fn ending_stated(
+        &mut self,
+        index: u64,
+        host: &HostId,
+        statement: &VerifiedStatement,
+        replay: &Replay,
+        note: &mut Note<'_>,
+    ) {
+        let Subject::Ending {
+            ending,
+            note: digest,
+            ..
+        } = &statement.subject
+        else {
+            return;
+        };
+        let stated = Stated {
+            ending: *ending,
+            by: self.signed(&statement.approver, statement.signed_at, replay),
+            note: digest.and_then(|digest| self.text(&digest, note)),
+            entry: index,
+        };
+        self.execution(host).stated = Some(stated);
     }
 
     pub(super) fn halt(&mut self, index: u64, entry: &Entry, people: &[PersonId], replay: &Replay) {

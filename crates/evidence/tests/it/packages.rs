@@ -9,7 +9,7 @@ use countersign_domain::receipt::Ending;
 use countersign_domain::statement::{Subject, Verdict};
 use countersign_domain::warrant::Ground;
 use countersign_domain::{Digest, Outcome};
-use countersign_evidence::FindingKind;
+use countersign_evidence::{FindingKind, render};
 
 fn reported(house: &mut House, report: &str, sequence: u64) -> Digest {
     let report = house.keep(report);
@@ -197,5 +197,65 @@ fn a_silence_that_never_was_or_is_told_twice_is_found() {
         let mut house = house.clone();
         silent(&mut house, name, since, told);
         crate::found(&house.verify(), &[FindingKind::Order]);
+    }
+}
+
+fn stated(house: &mut House, tale: &Tale, signer: &str, change_digest: Digest, ending: Ending) {
+    let subject = Subject::Ending {
+        change: tale.change.clone(),
+        change_digest,
+        host: host("web-1"),
+        ending,
+        note: None,
+    };
+    let statement = state(signer, house.now, subject);
+    house.event(Event::EndingStated {
+        change: tale.change.clone(),
+        host: host("web-1"),
+        statement,
+    });
+}
+
+#[test]
+fn an_ending_that_a_human_states_holds_only_where_nobody_knew_and_as_they_signed_it() {
+    let begun = || {
+        let mut house = House::ready(Founding::default());
+        let tale = unknown(&mut house);
+        let digest = tale.change_digest;
+        (house, tale, digest)
+    };
+    let (mut house, tale, digest) = begun();
+    stated(&mut house, &tale, "chen", digest, Ending::RolledBack);
+    let report = house.verify();
+    assert!(report.is_ok(), "{:?}", report.findings);
+    let why = house.why(&tale.change);
+    let told = why.executions[0].stated.clone().unwrap();
+    assert_eq!(told.ending, Ending::RolledBack);
+    assert_eq!(told.by.person.handle, crate::people::person("chen"));
+    let page = render(&why, 100);
+    assert!(page.contains("by the word of"), "{page}");
+    // It is known now, and none of its outcomes is waited for: nobody states it again.
+    stated(&mut house, &tale, "ana", digest, Ending::Succeeded);
+    crate::found(&house.verify(), &[FindingKind::Link]);
+
+    let lies = [
+        (
+            "chen",
+            Digest::of(b"another"),
+            Ending::Succeeded,
+            FindingKind::Link,
+        ),
+        ("chen", digest, Ending::Unknown, FindingKind::Link),
+        (
+            "maria",
+            digest,
+            Ending::Succeeded,
+            FindingKind::SelfApproval,
+        ),
+    ];
+    for (signer, digest, ending, finding) in lies {
+        let (mut house, tale, _) = begun();
+        stated(&mut house, &tale, signer, digest, ending);
+        crate::found(&house.verify(), &[finding]);
     }
 }

@@ -1,5 +1,7 @@
 //! Applies entries about one change: from proposal to review.
 
+mod unknown;
+
 use super::deployment::spend;
 use super::{FoldError, required};
 use crate::state::{
@@ -121,7 +123,11 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
             }
             settle_change(tx, index, change)
         }
-        Event::ExecutionReconciled { .. } => reconciled(tx, index, entry),
+        Event::ExecutionReconciled { .. } => unknown::reconciled(tx, index, entry),
+        Event::EndingStated { statement, .. } => {
+            spend(tx, index, std::slice::from_ref(statement))?;
+            unknown::stated(tx, index, entry)
+        }
         Event::Closed {
             change,
             closing,
@@ -375,6 +381,7 @@ fn settled(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), FoldErro
         ended_at: receipt.ended_at,
         notes: receipt.notes.clone(),
         reconciled: false,
+        stated: None,
     });
     save_execution(tx, &execution)?;
     match receipt.ending {
@@ -390,52 +397,6 @@ fn settled(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), FoldErro
         Ending::NeverStarted => tx.unreserve(execution.opened, Some(host))?,
         // Still in flight for all anybody knows.
         Ending::Unknown => {}
-    }
-    settle_change(tx, index, change)
-}
-
-/// What a host shows tells how it ended. A success that nobody inspected counts as no experience; a
-/// failure does.
-fn reconciled(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(), FoldError> {
-    let Event::ExecutionReconciled {
-        change,
-        host,
-        ending,
-        why,
-        ..
-    } = &entry.event
-    else {
-        return Ok(());
-    };
-    let mut execution = execution(tx, index, change, host)?;
-    let event = match ending {
-        Ending::Succeeded => ExecutionEvent::Succeed,
-        Ending::Failed => ExecutionEvent::Fail,
-        Ending::RolledBack => ExecutionEvent::RollBack,
-        Ending::NeverStarted => ExecutionEvent::NeverStarted,
-        Ending::Unknown => ExecutionEvent::LoseSight,
-    };
-    // INVARIANT (every redemption settles): only what nobody knows is closed without a receipt.
-    if execution.state != ExecutionState::Unknown {
-        return Err(unreadable(index, "only an unknown outcome is reconciled"));
-    }
-    execution.state = execution.state.next(event)?;
-    execution.settlement = Some(SettlementRecord {
-        index,
-        ending: *ending,
-        started_at: execution.started_at,
-        ended_at: entry.at,
-        notes: vec![why.clone()],
-        reconciled: true,
-    });
-    save_execution(tx, &execution)?;
-    match ending {
-        Ending::Failed | Ending::RolledBack => {
-            tx.release(execution.opened, Some(host), entry.at)?;
-            record_outcomes(tx, &execution, false, entry.at)?;
-        }
-        Ending::Succeeded => tx.release(execution.opened, Some(host), entry.at)?,
-        Ending::NeverStarted | Ending::Unknown => tx.unreserve(execution.opened, Some(host))?,
     }
     settle_change(tx, index, change)
 }

@@ -95,6 +95,7 @@ pub(super) fn apply(tx: &mut dyn Write, index: u64, entry: &Entry) -> Result<(),
         | Event::Settled { .. }
         | Event::ExecutionClosed { .. }
         | Event::ExecutionReconciled { .. }
+        | Event::EndingStated { .. }
         | Event::Closed { .. }
         | Event::ReviewRequired { .. }
         | Event::ReviewOverdue { .. }

@@ -152,9 +152,12 @@ pub struct SettlementRecord {
     pub ended_at: Timestamp,
     /// What the host noted.
     pub notes: Vec<String>,
-    /// True when it is no receipt: what the host showed of its packages told it.
+    /// True when it is no receipt: what the host showed of its packages told it, or a human.
     #[serde(default)]
     pub reconciled: bool,
+    /// The statement with which a human told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated: Option<Digest>,
 }
 
 /// A plan that a host signed, in short: the log holds it whole ([`plan`]), so that it is not copied

@@ -11,6 +11,7 @@ mod attacks;
 mod calendars;
 mod deployment;
 mod emergency;
+mod endings;
 mod fixture;
 mod halt;
 mod life;

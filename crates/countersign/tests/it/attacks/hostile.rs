@@ -302,6 +302,7 @@ fn hostile_bodies_at_every_endpoint_are_refused() {
             json!({"statement": statement, "rationale": salted}),
         ),
         ("reviews", json!({"statement": statement, "note": salted})),
+        ("endings", json!({"statement": statement, "note": salted})),
         ("halts", json!({"statement": statement})),
         ("resumptions", json!({"statements": [statement]})),
         (
