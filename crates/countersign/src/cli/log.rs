@@ -5,13 +5,15 @@ use super::backup::Bar;
 use super::{Context, Exit, Failure};
 use crate::deployment::{DATABASE, Deployment};
 use crate::evidence::StoreSource;
+use countersign_domain::Digest;
 use countersign_domain::jws::take_apart;
 use countersign_domain::text::shown;
-use countersign_evidence::{DocumentSummary, check_documents};
+use countersign_evidence::{Blob, DocumentSummary, LogName, Source, SourceError, check_documents};
 use countersign_gate::fold::{self, FoldError};
 use countersign_ledger::VerifierKey;
 use countersign_store::{Apply, Log, PerLog, StoreError};
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -161,8 +163,8 @@ fn fsck(context: &Context, rebuild: bool, apply: bool) -> Result<ExitCode, Failu
             .iter()
             .map(|problem| format!("PROBLEM: {}", shown(problem, 500))),
     );
-    let documents = documents(context)?;
-    sound = sound && documents.missing() == 0;
+    let documents = documents(context);
+    sound = sound && documents.are_whole();
     lines.extend(documents.lines());
     let mut rebuild_answer = Value::Null;
     let answer = |rebuild: Value, sound: bool| {
@@ -178,34 +180,46 @@ fn fsck(context: &Context, rebuild: bool, apply: bool) -> Result<ExitCode, Failu
     };
     if rebuild {
         let mode = if apply { Apply::Yes } else { Apply::No };
-        let rebuilt = countersign_store::rebuild::<FoldError>(&database, mode, &mut fold::apply)
-            .map_err(undecided)?;
-        let differences: Vec<_> = rebuilt
-            .differences
-            .iter()
-            .map(|difference| {
-                let named = difference.named.join(", ");
-                format!(
-                    "{} rows of `{}`: {named}",
-                    difference.rows, difference.table
-                )
-            })
-            .collect();
-        lines.push(format!(
-            "{} entries folded again, {} differences",
-            rebuilt.entries,
-            differences.len()
-        ));
-        lines.extend(
-            differences
-                .iter()
-                .map(|difference| format!("DIFFERENT: {}", shown(difference, 500))),
-        );
-        if rebuilt.applied {
-            lines.push("the rebuilt projections are in place".to_owned());
+        match countersign_store::rebuild::<FoldError>(&database, mode, &mut fold::apply) {
+            Ok(rebuilt) => {
+                let differences: Vec<_> = rebuilt
+                    .differences
+                    .iter()
+                    .map(|difference| {
+                        let named = difference.named.join(", ");
+                        format!(
+                            "{} rows of `{}`: {named}",
+                            difference.rows, difference.table
+                        )
+                    })
+                    .collect();
+                lines.push(format!(
+                    "{} entries folded again, {} differences",
+                    rebuilt.entries,
+                    differences.len()
+                ));
+                lines.extend(
+                    differences
+                        .iter()
+                        .map(|difference| format!("DIFFERENT: {}", shown(difference, 500))),
+                );
+                if rebuilt.applied {
+                    lines.push("the rebuilt projections are in place".to_owned());
+                }
+                sound = sound && (differences.is_empty() || rebuilt.applied);
+                rebuild_answer = json!({"entries": rebuilt.entries, "differences": differences, "applied": rebuilt.applied});
+            }
+            Err(error) if sound => return Err(undecided(error)),
+            // What is wrong already is told all the same.
+            Err(error) => {
+                let error = error.to_string();
+                lines.push(format!(
+                    "PROBLEM: cannot be rebuilt: {}",
+                    shown(&error, 500)
+                ));
+                rebuild_answer = json!({"failed": error});
+            }
         }
-        sound = sound && (differences.is_empty() || rebuilt.applied);
-        rebuild_answer = json!({"entries": rebuilt.entries, "differences": differences, "applied": rebuilt.applied});
     }
     context.answer(&answer(rebuild_answer, sound), |_| lines.join("\n"))?;
     Ok(if sound {
@@ -216,61 +230,116 @@ fn fsck(context: &Context, rebuild: bool, apply: bool) -> Result<ExitCode, Failu
 }
 
 /// What entries name, and what of it is not there.
-#[derive(serde::Serialize)]
+#[derive(Default, serde::Serialize)]
 struct NamedDocuments {
     #[serde(flatten)]
     summary: Option<DocumentSummary>,
-    /// The first of them, each with the entry that names it.
+    /// Entries that could not be read, so that nobody knows what they name.
+    unread_entries: u64,
+    /// The first of what is missing or altered, each with the entry that names it.
     listed: Vec<String>,
 }
 
 impl NamedDocuments {
-    /// How many are missing or altered; one where they could not be looked for.
-    fn missing(&self) -> u64 {
-        self.summary.map_or(1, |summary| summary.missing)
+    /// False also where it could not be looked for.
+    fn are_whole(&self) -> bool {
+        self.unread_entries == 0 && self.summary.is_some_and(|summary| summary.missing == 0)
     }
 
     fn lines(&self) -> Vec<String> {
         let mut lines: Vec<_> = self.summary.iter().map(ToString::to_string).collect();
         let listed = self.listed.iter();
         lines.extend(listed.map(|words| format!("MISSING: {}", shown(words, 500))));
-        let more = self.missing().saturating_sub(self.listed.len() as u64);
+        let missing = self.summary.map_or(0, |summary| summary.missing);
+        let more = missing.saturating_sub(self.listed.len() as u64);
         if more > 0 {
             lines.push(format!("MISSING: {more} more"));
+        }
+        if self.unread_entries > 0 {
+            lines.push(format!(
+                "MISSING: {} entries cannot be read, and what they name was not looked for",
+                self.unread_entries
+            ));
         }
         lines
     }
 }
 
-/// Looks for every document that an entry names.
-fn documents(context: &Context) -> Result<NamedDocuments, Failure> {
+/// A store with broken pages: a document on them counts as altered, an entry on them as unread, and
+/// the rest is looked at.
+struct Damaged<'a> {
+    store: StoreSource<'a>,
+    unread_entries: Cell<u64>,
+}
+
+impl Source for Damaged<'_> {
+    fn entry(&self, log: LogName, index: u64) -> Result<Option<Vec<u8>>, SourceError> {
+        Ok(self.store.entry(log, index).unwrap_or_else(|_| {
+            self.unread_entries.set(self.unread_entries.get() + 1);
+            None
+        }))
+    }
+
+    fn size(&self, log: LogName) -> Result<u64, SourceError> {
+        self.store.size(log)
+    }
+
+    fn blob(&self, digest: &Digest) -> Result<Option<Blob>, SourceError> {
+        // Nothing has the digest of no bytes: every document is JSON.
+        let altered = || Some((None, Vec::new()));
+        Ok(self.store.blob(digest).unwrap_or_else(|_| altered()))
+    }
+
+    fn proof(&self, log: LogName, index: u64) -> Result<String, SourceError> {
+        self.store.proof(log, index)
+    }
+
+    fn checkpoint(&self, log: LogName) -> Result<String, SourceError> {
+        self.store.checkpoint(log)
+    }
+}
+
+/// Looks for every document that an entry names. Never ends the check: what else is wrong was found
+/// already, and has to be told.
+fn documents(context: &Context) -> NamedDocuments {
+    let mut listed = Vec::new();
     let gate = match Deployment::open_read_only(context.dir()) {
         Ok((_, gate)) => gate,
-        // So damaged that it does not open: what is wrong is listed, but this could not be seen.
+        // So damaged that it does not open.
         Err(error) => {
-            return Ok(NamedDocuments {
-                summary: None,
+            return NamedDocuments {
                 listed: vec![format!("documents could not be looked for: {error}")],
-            });
+                ..NamedDocuments::default()
+            };
         }
     };
+    let source = Damaged {
+        store: StoreSource(&gate),
+        unread_entries: Cell::new(0),
+    };
     let bar = Bar::new();
-    let mut listed = Vec::new();
-    let summary = check_documents(
-        &StoreSource(&gate),
+    let checked = check_documents(
+        &source,
         &mut |at| bar.at("looking for documents", at.done, at.of),
         &mut |log, index, missing| {
             if listed.len() < MISSING_LISTED {
                 listed.push(format!("{log} entry {index}: {missing}"));
             }
         },
-    )
-    .map_err(undecided)?;
+    );
     bar.0.finish_and_clear();
-    Ok(NamedDocuments {
-        summary: Some(summary),
+    let summary = match checked {
+        Ok(summary) => Some(summary),
+        Err(error) => {
+            listed.push(format!("documents could not be looked for: {error}"));
+            None
+        }
+    };
+    NamedDocuments {
+        summary,
+        unread_entries: source.unread_entries.get(),
         listed,
-    })
+    }
 }
 
 fn export(context: &Context, out: &Path, blobs: bool) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 
 use super::backups::{NONE, backup, restore};
 use super::crew::Crew;
-use super::damaged::{authorize, settled};
+use super::damaged::{PAGE, authorize, settled};
 use super::process::serve;
 use crate::program::countersign;
 use countersign::deployment::{DATABASE, Deployment};
@@ -91,6 +91,23 @@ fn forget(dir: &Path, digest: &Digest) {
     copy(&anew, &dir.join(DATABASE), &mut |_, _| {}).unwrap();
 }
 
+/// Overwrites the page on which what is kept under this digest ends.
+fn break_page_of(dir: &Path, digest: &Digest) {
+    let (_, gate) = Deployment::open_read_only(dir).unwrap();
+    let blob = gate
+        .store()
+        .read::<_, StoreError>(|view| view.blob(digest))
+        .unwrap()
+        .unwrap();
+    drop(gate);
+    let mut bytes = settled(dir);
+    let end = &blob.bytes[blob.bytes.len().saturating_sub(200)..];
+    let mut found = bytes.windows(end.len());
+    let page = found.position(|window| window == end).unwrap() / PAGE;
+    bytes[page * PAGE..(page + 1) * PAGE].fill(0xa5);
+    std::fs::write(dir.join(DATABASE), bytes).unwrap();
+}
+
 fn fsck(dir: &Path) -> (i32, Value) {
     let ran = countersign(dir, &["log", "fsck", "--json"]);
     (ran.code, ran.json())
@@ -109,7 +126,10 @@ fn the_facts_of_a_decision_that_somebody_deletes_are_missed_everywhere() {
     let restored = restore(&before, &back, &NONE).done().json();
     assert_eq!(restored["documents"], {
         let mut summary = whole["documents"].clone();
-        summary.as_object_mut().unwrap().remove("listed");
+        // Only a check of the pages tells these.
+        for told in ["listed", "unread_entries"] {
+            summary.as_object_mut().unwrap().remove(told).unwrap();
+        }
         summary
     });
 
@@ -177,6 +197,41 @@ fn a_backup_that_somebody_made_anew_without_a_document_is_not_restored() {
         refused.stderr
     );
     assert!(!folder.path().join("restored").exists());
+}
+
+#[test]
+fn a_broken_page_of_documents_hides_no_other_problem() {
+    let (_folder, dir) = ended();
+    let (index, facts) = first(&dir, DocumentKind::Facts);
+    break_page_of(&dir, &facts);
+    let (code, checked) = fsck(&dir);
+    assert_eq!((code, &checked["sound"]), (1, &json!(false)), "{checked}");
+    let problems = checked["problems"].to_string();
+    assert!(problems.contains("database file"), "{checked}");
+    let documents = &checked["documents"];
+    assert!(documents["missing"].as_u64().unwrap() > 0, "{checked}");
+    let told = documents["listed"].as_array().unwrap().iter();
+    let entry = format!("authorizations entry {index}:");
+    let told = told.filter(|words| {
+        let words = words.as_str().unwrap();
+        words.starts_with(&entry) && words.contains(&facts.to_string())
+    });
+    assert_eq!(told.count(), 1, "{checked}");
+
+    // The projections are compared all the same.
+    let rebuilt = countersign(&dir, &["log", "fsck", "--rebuild"]);
+    assert_eq!(rebuilt.code, 1, "{}", rebuilt.stderr);
+    for words in [
+        "PROBLEM: database file",
+        "MISSING: authorizations entry",
+        "entries folded again, 0 differences",
+    ] {
+        assert!(
+            rebuilt.stdout.contains(words),
+            "{words}: {}",
+            rebuilt.stdout
+        );
+    }
 }
 
 #[test]
