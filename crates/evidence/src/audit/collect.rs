@@ -210,6 +210,7 @@ impl Part {
                 Row::Excluded(exclusion) => {
                     self.excluded.add((format, exclusion), exclusion as usize);
                 }
+                Row::PartUnread { place, why } => self.unreadable(place, why),
                 Row::Run(run) => self.runs.keep(*run),
                 Row::Certain(action) => self.runs.certain(action),
                 Row::Given(given) => {

@@ -340,6 +340,13 @@ pub enum Row {
     Decision(Box<Decision>),
     /// Counted, and no more.
     Excluded(Exclusion),
+    /// Of a record that came to other rows, a part could not be read.
+    PartUnread {
+        /// Where the record stands.
+        place: Place,
+        /// What is wrong with the part.
+        why: &'static str,
+    },
     /// What is told of a whole run.
     Run(Box<Run>),
     /// The action with this key was done, even where its run was a dry one.

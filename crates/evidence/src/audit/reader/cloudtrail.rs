@@ -11,6 +11,7 @@ use crate::audit::model::{Action, Actor, Exclusion, Format, Nature, Reference, R
 use crate::audit::moment::Moment;
 use memchr::memmem::Finder;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 /// The most instances of one call that become actions of their own.
@@ -63,16 +64,34 @@ impl<'a> Head<'a> {
 
 /// What is read of an event that changes software.
 #[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct Event {
+#[serde(
+    default,
+    rename_all = "camelCase",
+    bound = "P: Deserialize<'de> + Default"
+)]
+struct Event<P = Object<Map<String, Value>>> {
     #[serde(rename = "eventID")]
     event_id: Text,
     aws_region: Text,
     recipient_account_id: Text,
     user_agent: Text,
     user_identity: Object<Identity>,
-    request_parameters: Object<Map<String, Value>>,
-    response_elements: Object<Map<String, Value>>,
+    request_parameters: P,
+    response_elements: P,
+}
+
+impl<P> Event<P> {
+    fn without_parameters(self) -> Event {
+        Event {
+            event_id: self.event_id,
+            aws_region: self.aws_region,
+            recipient_account_id: self.recipient_account_id,
+            user_agent: self.user_agent,
+            user_identity: self.user_identity,
+            request_parameters: Object::default(),
+            response_elements: Object::default(),
+        }
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -132,7 +151,16 @@ impl JsonReader for CloudTrail {
             return Taken::Read(Some(time));
         }
         let Some(event) = parse::<Event>(record.bytes) else {
-            return Taken::Unreadable("its parameters are nested too deeply, or named twice");
+            // Whoever calls chooses parameters: broken, they hide no action.
+            let Some(event) = parse::<Event<IgnoredAny>>(record.bytes) else {
+                return Taken::Unreadable("no JSON, nested too deeply, or a field twice");
+            };
+            actions(call, &head, &event.without_parameters(), time, record, rows);
+            rows.push(Row::PartUnread {
+                place: record.place,
+                why: "its parameters are nested too deeply, or named twice",
+            });
+            return Taken::Read(Some(time));
         };
         if let Some(exclusion) = call.excluded(&event.request_parameters.0) {
             rows.push(Row::Excluded(exclusion));

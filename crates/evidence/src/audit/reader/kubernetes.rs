@@ -38,6 +38,8 @@ const CONTROLLERS: [&str; 9] = [
     "statefulset-controller",
     "ttl-after-finished-controller",
 ];
+/// Why what an event asks for is not known.
+const OBJECT_UNREAD: &str = "its object is nested too deeply, or names a field twice";
 /// How the secrets begin in which Helm keeps its releases.
 const HELM_RELEASE: &str = "sh.helm.release.";
 
@@ -174,32 +176,14 @@ impl JsonReader for Kubernetes {
             rows.push(Row::Excluded(exclusion));
             return Taken::Read(Some(time));
         }
-        let (told, action) = match parse::<Event<'_, Object<Workload<'_>>>>(record.bytes) {
-            Some(event) => {
-                let told = told(&event);
-                let action = matches!(told, Ok((None, _))).then_some(event);
-                (told, action)
-            }
-            // What an event asks for matters of actions alone.
-            None => match parse::<Event<'_, IgnoredAny>>(record.bytes) {
-                Some(event) => (told(&event), None),
-                None => return Taken::Unreadable("no JSON, or nested too deeply"),
-            },
-        };
-        let (exclusion, time) = match told {
-            Ok(told) => told,
-            Err(taken) => return taken,
-        };
-        rows.push(match (exclusion, action) {
-            (Some(exclusion), _) => Row::Excluded(exclusion),
-            (None, Some(event)) => Row::Action(Box::new(action_of(&event, time, record))),
-            (None, None) => {
-                return Taken::Unreadable(
-                    "its object is nested too deeply, or names a field twice",
-                );
-            }
-        });
-        Taken::Read(Some(time))
+        if let Some(event) = parse::<Event<'_, Object<Workload<'_>>>>(record.bytes) {
+            return taken(&event, Some(&event.request_object.0), record, rows);
+        }
+        // Whoever acts chooses what the object is: broken, it hides no action.
+        match parse::<Event<'_, IgnoredAny>>(record.bytes) {
+            Some(event) => taken(&event, None, record, rows),
+            None => Taken::Unreadable("no JSON, or nested too deeply"),
+        }
     }
 
     fn about(&self) -> About {
@@ -274,6 +258,31 @@ fn by_object(object: &ObjectRef<'_>) -> Option<Exclusion> {
     (!(release || WORKLOADS.contains(&resource) && whole)).then_some(Exclusion::Other)
 }
 
+/// Puts what an event comes to into `rows`; the workload is none where it could not be read.
+fn taken<O>(
+    event: &Event<'_, O>,
+    workload: Option<&Workload<'_>>,
+    record: Record<'_>,
+    rows: &mut Vec<Row>,
+) -> Taken {
+    let (exclusion, time) = match told(event) {
+        Ok(told) => told,
+        Err(taken) => return taken,
+    };
+    if let Some(exclusion) = exclusion {
+        rows.push(Row::Excluded(exclusion));
+        return Taken::Read(Some(time));
+    }
+    let none = Workload::default();
+    let action = action_of(event, workload.unwrap_or(&none), time, record);
+    rows.push(Row::Action(Box::new(action)));
+    if workload.is_none() {
+        let (place, why) = (record.place, OBJECT_UNREAD);
+        rows.push(Row::PartUnread { place, why });
+    }
+    Taken::Read(Some(time))
+}
+
 /// Why an event is no action, if it is none, and its time; or what else the record is.
 fn told<O>(event: &Event<'_, O>) -> Result<(Option<Exclusion>, Moment), Taken> {
     if event.kind.0 != "Event" || !event.api_version.0.starts_with("audit.k8s.io/") {
@@ -326,8 +335,12 @@ fn is_controller(user: &str) -> bool {
         )
 }
 
-fn action_of(event: &Event<'_, Object<Workload<'_>>>, time: Moment, record: Record<'_>) -> Action {
-    let workload = &event.request_object.0;
+fn action_of<O>(
+    event: &Event<'_, O>,
+    workload: &Workload<'_>,
+    time: Moment,
+    record: Record<'_>,
+) -> Action {
     let object = &event.object_ref.0;
     let name = object.name.some().or(workload.metadata.0.name.some());
     let parts = [object.namespace.some(), object.resource.some(), name];

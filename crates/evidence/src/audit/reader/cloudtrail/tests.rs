@@ -259,6 +259,17 @@ fn updates_of_services_are_actions_on_what_they_name() {
 }
 
 #[test]
+fn broken_parameters_hide_no_action() {
+    let deep = format!("{{\"x\":{}{}}}", "[".repeat(4000), "]".repeat(4000));
+    let event = with(&[("/requestParameters", json!("@broken@"))]);
+    let text = event.to_string().replace("\"@broken@\"", &deep);
+    let (taken, rows) = taken(&CloudTrail, text.as_bytes());
+    assert!(matches!(taken, Taken::Read(Some(_))), "{taken:?}");
+    assert!(matches!(rows.last(), Some(Row::PartUnread { .. })));
+    assert_eq!(testing::actions(rows).len(), 1);
+}
+
+#[test]
 fn hostile_events_are_read_or_refused_and_rows_stay_small() {
     let long = "A".repeat(1_000_000);
     let wrong = json!([{"x": [1, null, {"y": 2.5}]}]);

@@ -146,6 +146,32 @@ fn what_changes_no_software_is_excluded_and_says_why() {
 }
 
 #[test]
+fn a_broken_object_hides_no_action_and_clears_none() {
+    for broken in [
+        r#"{"metadata":{},"metadata":{}}"#,
+        r#"{"metadata":{"annotations":{"countersign.io/authorization":"csa_88CD"}},"spec":{},"spec":{}}"#,
+        r#"{"spec":{"template":{},"template":{}}}"#,
+    ] {
+        let mut event = event();
+        testing::set(&mut event, "/requestObject", json!("@broken@"));
+        let text = event.to_string().replace("\"@broken@\"", broken);
+        let (taken, rows) = taken(&Kubernetes, text.as_bytes());
+        assert!(matches!(taken, Taken::Read(Some(_))), "{taken:?}");
+        let unread = |row: &&Row| matches!(row, Row::PartUnread { .. });
+        assert_eq!(rows.iter().filter(unread).count(), 1, "{rows:?}");
+        let actions = actions(rows);
+        assert_eq!(actions.len(), 1, "{broken:.60}");
+        assert_eq!(actions[0].system, "shop/deployments/cart");
+        assert_eq!(actions[0].actor.name, "ines@example.com");
+        assert!(actions[0].references.is_empty() && actions[0].items.is_empty());
+        // What is no action needs no object.
+        let listed = text.replace("\"patch\"", "\"list\"");
+        let (_, rows) = self::taken(&Kubernetes, listed.as_bytes());
+        assert_eq!(rows, [Row::Excluded(Exclusion::ReadOnly)]);
+    }
+}
+
+#[test]
 fn hostile_events_are_read_or_refused() {
     testing::check_hostile(&Kubernetes, &event());
     let mut other = event();
