@@ -106,6 +106,8 @@ pub(crate) struct Frames<R> {
     /// Nothing but white space or a separator stands before, so that a brace begins a record.
     ready: bool,
     ended: bool,
+    /// Why the stream ends where it does, where that is not its end.
+    failed: Option<std::io::Error>,
 }
 
 impl<R: Read> Frames<R> {
@@ -129,6 +131,7 @@ impl<R: Read> Frames<R> {
             garbage: false,
             ready: true,
             ended: false,
+            failed: None,
         }
     }
 
@@ -136,7 +139,7 @@ impl<R: Read> Frames<R> {
     ///
     /// # Errors
     ///
-    /// Where the stream cannot be read on.
+    /// Where the stream cannot be read on: once, behind all that was read before.
     pub(crate) fn next(&mut self) -> std::io::Result<Option<Frame<'_>>> {
         loop {
             let cut = match self.state {
@@ -168,8 +171,12 @@ impl<R: Read> Frames<R> {
                     let (offset, line) = self.place();
                     return Ok(Some(Frame::Broken { offset, line, why }));
                 }
-                Cut::More if self.ended => return Ok(self.end()),
-                Cut::More => self.fill()?,
+                Cut::More if self.ended => return self.end(),
+                // What was read may hold whole records still.
+                Cut::More => {
+                    self.failed = self.fill().err();
+                    self.ended |= self.failed.is_some();
+                }
             }
         }
     }
@@ -185,14 +192,18 @@ impl<R: Read> Frames<R> {
     }
 
     /// What is told of a stream that ends where it is.
-    fn end(&mut self) -> Option<Frame<'_>> {
-        let why = match std::mem::replace(&mut self.state, State::Lost) {
-            State::Between | State::Skip(_) | State::Lost => return None,
+    fn end(&mut self) -> std::io::Result<Option<Frame<'_>>> {
+        let state = std::mem::replace(&mut self.state, State::Lost);
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let why = match state {
+            State::Between | State::Skip(_) | State::Lost => return Ok(None),
             State::Record(_) => "the stream ends within a record",
             State::List(_) | State::Tail(_) => "the stream ends within a list",
         };
         let (offset, line) = self.place();
-        Some(Frame::Broken { offset, line, why })
+        Ok(Some(Frame::Broken { offset, line, why }))
     }
 
     /// Offset and line of the mark.

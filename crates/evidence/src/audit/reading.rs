@@ -411,9 +411,12 @@ impl<'a> Reading<'a> {
         let mut reader = LineReader::default();
         let mut line = Vec::new();
         let mut count = 0;
-        loop {
+        let mut failed = None;
+        // What was read before it broke off counts.
+        while failed.is_none() {
             line.clear();
-            let length = bounded_line(content, &mut line)?;
+            let length;
+            (length, failed) = bounded_line(content, &mut line);
             if length == 0 {
                 break;
             }
@@ -469,7 +472,7 @@ impl<'a> Reading<'a> {
         }
         reader.end(self.work.context, &mut self.rows);
         self.part.keep(Format::AptHistory, &mut self.rows);
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 }
 
@@ -510,14 +513,16 @@ impl Shape {
     }
 }
 
-/// Reads a line with its end. Of a line that is too long, its length counts and its bytes are gone.
-fn bounded_line(content: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<u64> {
+/// Reads a line with its end, or what there is of it and why there is no more. Of a line that is too long,
+/// its length counts and its bytes are gone.
+fn bounded_line(content: &mut dyn BufRead, line: &mut Vec<u8>) -> (u64, Option<io::Error>) {
     let mut length = 0;
     loop {
-        let buffer = content.fill_buf()?;
-        if buffer.is_empty() {
-            return Ok(length);
-        }
+        let buffer = match content.fill_buf() {
+            Ok([]) => return (length, None),
+            Ok(buffer) => buffer,
+            Err(error) => return (length, Some(error)),
+        };
         let end = memchr(b'\n', buffer);
         let taken = end.map_or(buffer.len(), |end| end + 1);
         if line.len() + taken <= LINE_BYTES_MAX {
@@ -526,7 +531,7 @@ fn bounded_line(content: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<u64
         content.consume(taken);
         length += taken as u64;
         if end.is_some() {
-            return Ok(length);
+            return (length, None);
         }
     }
 }

@@ -33,6 +33,8 @@ pub(crate) fn columns(beginning: &[u8]) -> Vec<String> {
 pub(crate) struct Table<R> {
     reader: csv::Reader<Guarded<R>>,
     left: Rc<Cell<u64>>,
+    /// Why the source broke off.
+    failed: Rc<Cell<Option<io::Error>>>,
     head: Vec<String>,
     row: csv::ByteRecord,
 }
@@ -52,11 +54,13 @@ impl<R: Read> Table<R> {
     /// Where the head cannot be read.
     pub(crate) fn new(source: R) -> io::Result<Self> {
         let left = Rc::new(Cell::new(ROW_BYTES_MAX));
+        let failed = Rc::default();
         let mut reader = csv::ReaderBuilder::new()
             .flexible(true)
             .from_reader(Guarded {
                 source,
                 left: Rc::clone(&left),
+                failed: Rc::clone(&failed),
             });
         let head = reader
             .byte_headers()?
@@ -66,6 +70,7 @@ impl<R: Read> Table<R> {
         Ok(Self {
             reader,
             left,
+            failed,
             head,
             row: csv::ByteRecord::new(),
         })
@@ -74,11 +79,12 @@ impl<R: Read> Table<R> {
     /// The next row; none at the end.
     ///
     /// # Errors
-    /// Where it cannot be read on: a row of a length that no row has ends the table.
+    /// Where it cannot be read on, behind all rows that were read before: a row of a length that no row
+    /// has ends the table.
     pub(crate) fn next(&mut self) -> io::Result<Option<TableRow<'_>>> {
         self.left.set(ROW_BYTES_MAX);
         if !self.reader.read_byte_record(&mut self.row)? {
-            return Ok(None);
+            return self.failed.take().map_or(Ok(None), Err);
         }
         let at = self.row.position();
         let cells = self
@@ -95,15 +101,24 @@ impl<R: Read> Table<R> {
     }
 }
 
-/// Lets through so many bytes for one row.
+/// Lets through so many bytes for one row. Where the source breaks off, that is kept, and what was read
+/// ends there.
 struct Guarded<R> {
     source: R,
     left: Rc<Cell<u64>>,
+    failed: Rc<Cell<Option<io::Error>>>,
 }
 
 impl<R: Read> Read for Guarded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
+        let count = match self.source.read(buffer) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            Err(error) => {
+                self.failed.set(Some(error));
+                return Ok(0);
+            }
+        };
         let left = self.left.get().checked_sub(count as u64);
         self.left.set(left.ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, "a row of more than 4 MiB")

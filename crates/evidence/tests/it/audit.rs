@@ -50,7 +50,7 @@ const DPKG: &str = "\
 2026-11-04 12:00:01 status installed backdoor:amd64 6.6.6
 ";
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut child = Command::new("gzip")
         .arg("-c")
         .stdin(Stdio::piped())
@@ -75,7 +75,7 @@ pub(crate) fn audited_in(zone: &str, folder: &Path) -> Report {
     audited_by(2, zone, folder)
 }
 
-fn audited_by(threads: usize, zone: &str, folder: &Path) -> Report {
+pub(crate) fn audited_by(threads: usize, zone: &str, folder: &Path) -> Report {
     let context = Context::new(Some(zone), "web-1").unwrap();
     let people = People::read("name,login\nAda Stone,ada\n".as_bytes()).unwrap();
     let found = find(&[folder.to_owned()]).unwrap();

@@ -4,6 +4,7 @@
 mod ansible;
 mod audit;
 mod audit_apart;
+mod audit_broken;
 mod audit_output;
 mod audit_own;
 mod audit_page;
