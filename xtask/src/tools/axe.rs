@@ -29,7 +29,7 @@ mv "$scratch/found" "$folder"
 
 /// Makes sure that `axe.min.js` is in a folder below `target`.
 pub(super) fn ensure(target: &Path) -> Result<(), String> {
-    let folder = target.join("tools/axe");
+    let folder = target.join("tools/axe-4.12.1");
     if folder.join("axe.min.js").is_file() {
         return Ok(());
     }
