@@ -129,8 +129,8 @@ fn every_width_and_scheme_shows_all_of_it_and_asks_for_nothing() {
 
 /// axe-core, fetched by `cargo xtask test`.
 fn axe() -> String {
-    let file =
-        std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools/axe-4.12.1/axe.min.js");
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .with_file_name("tools/axe-4.12.1/axe.min.js");
     std::fs::read_to_string(&file)
         .expect("axe-core is missing; hint: `cargo xtask test --quick audit_page` fetches it")
 }
