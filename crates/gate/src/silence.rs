@@ -5,8 +5,8 @@ use crate::error::GateError;
 use crate::state::{self, ContactRecord};
 use crate::world::World;
 use crate::{Frame, Gate};
+use countersign_domain::Timestamp;
 use countersign_domain::entry::Event;
-use countersign_domain::{HostId, Timestamp};
 use countersign_policy::HOST_SILENCE_SECONDS;
 use countersign_store::{DocumentQuery, StoreError};
 
@@ -28,50 +28,44 @@ impl World {
 
 impl Gate {
     /// Raises the alarm for each host that has been silent for longer than the policy allows, once
-    /// for each silence. How many it was raised for.
+    /// for each silence. How many it was raised for: a page of them at most, the next look finds more.
     ///
     /// Whoever could not be reached for long, as a server that was stopped, calls this only after
     /// hosts had time to report again: else all of them would count as silent.
     ///
     /// # Errors
-    /// When storage fails, or the first of those that could not be told; the others stand.
+    /// When storage fails, or the roster or policy changed meanwhile; then none was told.
     pub async fn sweep_hosts(&self, now: Timestamp) -> Result<u32, GateError> {
-        let by = now.plus_seconds(-self.world()?.host_silence_seconds());
+        let world = self.world()?;
+        let by = now.plus_seconds(-world.host_silence_seconds());
         let due = self
             .store
             .read(|view| state::due::<ContactRecord>(view, by, PAGE))?;
-        let mut told = 0;
-        let mut failed = None;
-        for record in due {
-            match self.host_silent(record.host, now).await {
-                Ok(silent) => told += u32::from(silent),
-                Err(error) => failed = failed.or(Some(error)),
-            }
+        if due.is_empty() {
+            return Ok(0);
         }
-        failed.map_or(Ok(told), Err)
-    }
-
-    async fn host_silent(&self, host: HostId, now: Timestamp) -> Result<bool, GateError> {
-        let world = self.world()?;
         let frame = Frame::new(&world, now);
-        let by = now.plus_seconds(-world.host_silence_seconds());
         self.submit(&world, move |tx| {
-            // It may have reported, or left, meanwhile.
-            let Some(record) = state::load::<ContactRecord>(tx, host.as_str())? else {
-                return Ok(false);
-            };
-            if record.silent.is_some() || record.since > by {
-                return Ok(false);
+            let mut told = 0;
+            for host in due.iter().map(|record| record.host.as_str()) {
+                // It may have reported, or left, meanwhile.
+                let Some(record) = state::load::<ContactRecord>(tx, host)? else {
+                    continue;
+                };
+                if record.silent.is_some() || record.since > by {
+                    continue;
+                }
+                frame.append(
+                    tx,
+                    Event::HostSilent {
+                        host: record.host,
+                        since: record.since,
+                        reported: record.reported,
+                    },
+                )?;
+                told += 1;
             }
-            frame.append(
-                tx,
-                Event::HostSilent {
-                    host: record.host,
-                    since: record.since,
-                    reported: record.reported,
-                },
-            )?;
-            Ok(true)
+            Ok(told)
         })
         .await
     }

@@ -97,13 +97,18 @@ pub struct Limits {
     pub authorization_lifetime_seconds: u32,
     /// How old an observation may be before a proposal on it is refused, in seconds.
     pub observation_max_age_seconds: u32,
-    /// How long an enrolled host may be silent before that is an alarm, in seconds.
+    /// How long an enrolled host may be silent before that is an alarm, in seconds; two hours at
+    /// least. It has to be longer than the `observe_seconds` of the hosts (an hour, if their
+    /// configuration says nothing): a host that has nothing to report yet is not silent.
     #[serde(default = "host_silence")]
     pub host_silence_seconds: u32,
 }
 
 /// How long an enrolled host may be silent where no policy says otherwise, in seconds: a day.
 pub const HOST_SILENCE_SECONDS: u32 = 86_400;
+
+/// Less would call a host silent that reports each hour, in seconds: two hours.
+const HOST_SILENCE_SECONDS_MIN: u32 = 7_200;
 
 const fn host_silence() -> u32 {
     HOST_SILENCE_SECONDS
@@ -222,7 +227,7 @@ impl Settings {
             (
                 "host_silence_seconds",
                 self.limits.host_silence_seconds,
-                60,
+                HOST_SILENCE_SECONDS_MIN,
                 92 * 86_400,
             ),
             ("kev_hours", self.freshness.kev_hours, 1, 8784),

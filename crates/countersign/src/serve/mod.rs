@@ -2,6 +2,7 @@
 //! cross-commits of both logs). Starts and stops from synchronous code; decides nothing.
 
 mod background;
+mod patience;
 
 pub use background::{Background, Peer, bind, block_on, told, wait_for_signal};
 
@@ -11,6 +12,7 @@ use crate::deployment::{Deployment, ServerFile};
 use background::Stopped;
 use countersign_gate::Gate;
 use countersign_store::Log;
+use patience::{Clocks, Hosts, Patience};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,9 +21,6 @@ use tokio::time::{Instant, interval};
 
 /// How often what has run out of time is ended.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
-/// How long the server has to be up before it calls a host silent: while it was not, no host could
-/// report. They do so each hour, if not told otherwise.
-const HOSTS_HAVE: Duration = Duration::from_secs(2 * 3600);
 /// How often the logs commit to one another, when something changed.
 const CROSS_COMMIT_EVERY: Duration = Duration::from_secs(60);
 /// Why a server does not start.
@@ -185,6 +184,11 @@ impl Drop for Running {
 async fn clockwork(gate: Arc<Gate>, stopped: Stopped) {
     let mut ticks = interval(SWEEP_EVERY);
     let up_since = Instant::now();
+    let clocks = || Clocks {
+        wall: ambient::now(),
+        up: up_since.elapsed(),
+    };
+    let mut patience = Patience::from(clocks());
     let mut committed_at = Instant::now();
     let mut committed_size = gate.store().checkpoint(Log::Authorizations).0;
     let mut stop = std::pin::pin!(told(stopped));
@@ -196,10 +200,17 @@ async fn clockwork(gate: Arc<Gate>, stopped: Stopped) {
         if let Err(error) = gate.sweep(ambient::now()).await {
             eprintln!("countersign: sweep: {error}");
         }
-        if up_since.elapsed() >= HOSTS_HAVE
-            && let Err(error) = gate.sweep_hosts(ambient::now()).await
-        {
-            eprintln!("countersign: silent hosts: {error}");
+        let now = clocks();
+        match patience.look(now) {
+            Hosts::HadTime => {
+                if let Err(error) = gate.sweep_hosts(now.wall).await {
+                    eprintln!("countersign: silent hosts: {error}");
+                }
+            }
+            Hosts::HaveTime => {}
+            Hosts::HaveTimeAgain => eprintln!(
+                "countersign: this machine slept, or its clock was set: no host counts as silent for two hours"
+            ),
         }
         if committed_at.elapsed() < CROSS_COMMIT_EVERY {
             continue;

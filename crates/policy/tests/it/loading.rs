@@ -159,6 +159,12 @@ fn a_mistake_is_found_at_its_place() {
         ),
         (
             "policy.toml",
+            "host_silence_seconds = 86400",
+            "host_silence_seconds = 7199",
+            "`host_silence_seconds`: 7199 is out of range; use 7200",
+        ),
+        (
+            "policy.toml",
             "group = \"policy-owners\"",
             "group = \"policy-owner\"",
             "group `policy-owner` is not declared in [groups]",
