@@ -32,7 +32,7 @@ const OWN: [(&str, &str); 5] = [
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Exit codes: 0 nothing ungoverned; 1 ungoverned actions were found; 2 it could not be judged: nothing of a known format was read, usage was wrong, or a report could not be written."
+    after_help = "Exit codes: 0 nothing ungoverned; 1 ungoverned actions were found; 2 it could not be judged: nothing of a known format was read, nothing ungoverned was found but a file broke off or a record could not be read, usage was wrong, or a report could not be written."
 )]
 pub struct AuditArguments {
     #[command(subcommand)]
@@ -155,6 +155,12 @@ fn answer(
         ExitCode::from(2)
     } else if report.counts.ungoverned > 0 {
         Exit::Refused.into()
+    } else if report.may_hide_actions() {
+        eprintln!(
+            "nothing ungoverned was found, but an action may hide in what could not be read; hint: the \
+             report names it above the verdict"
+        );
+        ExitCode::from(2)
     } else {
         ExitCode::SUCCESS
     })

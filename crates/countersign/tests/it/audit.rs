@@ -63,6 +63,25 @@ fn findings_exit_with_one_and_nothing_to_judge_with_two() {
 }
 
 #[test]
+fn what_could_not_be_read_is_never_an_exit_code_of_zero() {
+    let (_, own) = HISTORY.split_at(HISTORY.find("Start-Date: 2026-11-03").unwrap());
+    let event = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","stage":"ResponseComplete"}"#;
+    let broken: [&[u8]; 2] = [event.as_bytes(), b"\x1f\x8b\x08\x00\x00"];
+    for bytes in broken {
+        let logs = Logs::with(own);
+        assert_eq!(logs.audit(&[]).code, 0);
+        fs::write(logs.0.path().join("logs/other"), bytes).unwrap();
+        let run = logs.audit(&[]);
+        assert_eq!(run.code, 2, "{}", run.stdout);
+        assert!(run.stderr.contains("may hide"), "{}", run.stderr);
+        // What was found stays found.
+        let logs = Logs::with(HISTORY);
+        fs::write(logs.0.path().join("logs/other"), bytes).unwrap();
+        assert_eq!(logs.audit(&[]).code, 1);
+    }
+}
+
+#[test]
 fn json_holds_the_whole_report_and_explain_tells_of_one_action() {
     let logs = Logs::with(HISTORY);
     let report = logs.audit(&["--json"]).json();

@@ -245,6 +245,12 @@ fn tell(shown: &str, report: &LogReport, own: &mut OwnRead) {
         )),
         _ => {}
     }
+    if !report.documents.carried {
+        own.gaps.push(format!(
+            "countersign: the log of {shown} carries no documents, so whether one of those that entries \
+             name was removed cannot be told; `countersign log export --blobs` exports them too"
+        ));
+    }
     if report.trial {
         own.gaps.push(format!(
             "countersign: {shown} is a trial deployment, where one person may have done it all"

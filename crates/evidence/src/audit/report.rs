@@ -325,6 +325,14 @@ impl Report {
         self.files.iter().all(FileRead::is_unrecognised)
     }
 
+    /// True where an action may stand in what could not be read: a file broke off, or a record was
+    /// unreadable.
+    #[must_use]
+    pub fn may_hide_actions(&self) -> bool {
+        let unread = |file: &FileRead| file.broken.is_some() || file.unreadable > 0;
+        self.files.iter().any(unread)
+    }
+
     /// A sample of the autonomous actions that anybody draws again with the same seed, in whatever
     /// order the files were read: those whose keys hash lowest with the seed, in the order of time.
     #[must_use]

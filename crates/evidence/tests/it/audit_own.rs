@@ -136,6 +136,19 @@ fn of_a_log_that_does_not_hold_no_approval_counts() {
 }
 
 #[test]
+fn an_export_without_documents_is_told_above_the_verdict() {
+    let mut house = House::ready(Founding::default());
+    Tale::standing(&mut house);
+    house.cross_commit();
+    let folder = exported(&house);
+    let whole = audited(folder.path(), &house, Some(house.genesis), PEOPLE);
+    assert_eq!(whole.gaps, Vec::<String>::new());
+    std::fs::remove_dir_all(folder.path().join("bundle/blobs")).unwrap();
+    let without = audited(folder.path(), &house, Some(house.genesis), PEOPLE);
+    tells(&without, "carries no documents");
+}
+
+#[test]
 fn standing_authority_whose_review_was_overdue_is_none() {
     let mut house = House::found(Founding::default());
     house.sign_policy(&["maria", "chen"], 3);
