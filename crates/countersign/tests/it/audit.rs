@@ -79,6 +79,12 @@ fn what_could_not_be_read_is_never_an_exit_code_of_zero() {
         fs::write(logs.0.path().join("logs/other"), bytes).unwrap();
         assert_eq!(logs.audit(&[]).code, 1);
     }
+    // What is no log at all hides no action.
+    let logs = Logs::with(own);
+    fs::write(logs.0.path().join("logs/picture"), b"\x89PNG\r\n\x1a\n{\xff").unwrap();
+    let run = logs.audit(&[]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stdout.contains("picture"), "{}", run.stdout);
 }
 
 #[test]

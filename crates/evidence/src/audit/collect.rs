@@ -51,6 +51,9 @@ pub struct FileRead {
     pub rows: BTreeMap<Format, u64>,
     /// Records that could not be read.
     pub unreadable: u64,
+    /// Those of them whose format is known.
+    #[serde(skip)]
+    pub(crate) refused: u64,
     /// Records or lines of no format that is known.
     pub unrecognised: u64,
     /// The pages in it, of lists that have several.
@@ -71,6 +74,7 @@ impl FileRead {
             compression: Compression::None,
             rows: BTreeMap::new(),
             unreadable: 0,
+            refused: 0,
             unrecognised: 0,
             pages: Vec::new(),
             broken: None,
@@ -128,6 +132,7 @@ pub struct Progress {
 #[derive(Debug, Default)]
 struct Tally {
     unreadable: u64,
+    refused: u64,
     unrecognised: u64,
 }
 
@@ -192,6 +197,12 @@ impl Part {
         }
     }
 
+    /// A record could not be read, although its format is known.
+    pub(crate) fn refused(&mut self, place: Place, why: &'static str) {
+        self.unreadable(place, why);
+        self.tallies.entry(place.file).or_default().refused += 1;
+    }
+
     /// No mapping fits a record, and one nearly does.
     pub(crate) fn unmapped(&mut self, place: Place, lacking: String) {
         self.unmapped.insert((place, lacking));
@@ -210,7 +221,7 @@ impl Part {
                 Row::Excluded(exclusion) => {
                     self.excluded.add((format, exclusion), exclusion as usize);
                 }
-                Row::PartUnread { place, why } => self.unreadable(place, why),
+                Row::PartUnread { place, why } => self.refused(place, why),
                 Row::Run(run) => self.runs.keep(*run),
                 Row::Certain(action) => self.runs.certain(action),
                 Row::Given(given) => {
@@ -267,6 +278,7 @@ impl Part {
         for (file, tally) in other.tallies {
             let known = self.tallies.entry(file).or_default();
             known.unreadable += tally.unreadable;
+            known.refused += tally.refused;
             known.unrecognised += tally.unrecognised;
         }
         self.unreadable.extend(other.unreadable);
@@ -290,6 +302,7 @@ impl Part {
         for (number, tally) in std::mem::take(&mut self.tallies) {
             if let Some(file) = files.get_mut(number.0 as usize) {
                 file.unreadable = tally.unreadable;
+                file.refused = tally.refused;
                 file.unrecognised = tally.unrecognised;
             }
         }

@@ -300,7 +300,7 @@ impl<'a> Reading<'a> {
             Taken::NotMine => {}
             Taken::Unreadable(why) => {
                 self.rows.clear();
-                return self.part.unreadable(record.place, why);
+                return self.part.refused(record.place, why);
             }
             Taken::Read(at) => {
                 self.part.keep(Format::Mapped, &mut self.rows);
@@ -319,7 +319,7 @@ impl<'a> Reading<'a> {
                 Taken::NotMine => {}
                 Taken::Unreadable(why) => {
                     self.rows.clear();
-                    return self.part.unreadable(record.place, why);
+                    return self.part.refused(record.place, why);
                 }
                 Taken::Read(time) => {
                     self.last = at;
@@ -348,7 +348,7 @@ impl<'a> Reading<'a> {
         for (place, told) in told?.unwrap_or_default() {
             match told {
                 Ok(at) => self.part.count(number, Format::Dnf, Some(&at)),
-                Err(why) => self.part.unreadable(place, why),
+                Err(why) => self.part.refused(place, why),
             }
         }
         Ok(())
@@ -391,7 +391,7 @@ impl<'a> Reading<'a> {
                 }
                 Taken::Unreadable(why) => {
                     self.rows.clear();
-                    self.part.unreadable(place, why);
+                    self.part.refused(place, why);
                 }
                 Taken::Read(at) => {
                     self.part.keep(format, &mut self.rows);
@@ -465,7 +465,7 @@ impl<'a> Reading<'a> {
                     }
                     self.part.count(number, format, at.as_ref());
                 }
-                (_, Taken::Unreadable(why)) => self.part.unreadable(place, why),
+                (_, Taken::Unreadable(why)) => self.part.refused(place, why),
                 (None, Taken::Read(_)) => {}
                 (_, Taken::NotMine) => self.part.unrecognised(number),
             }

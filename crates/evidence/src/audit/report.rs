@@ -325,12 +325,15 @@ impl Report {
         self.files.iter().all(FileRead::is_unrecognised)
     }
 
-    /// True where an action may stand in what could not be read: a file broke off, or a record was
-    /// unreadable.
+    /// True where an action may stand in what could not be read: a file broke off, or a record could not
+    /// be read that is of a known format or stands among such. What else lies about in a folder, a
+    /// picture say, hides none.
     #[must_use]
     pub fn may_hide_actions(&self) -> bool {
-        let unread = |file: &FileRead| file.broken.is_some() || file.unreadable > 0;
-        self.files.iter().any(unread)
+        self.files.iter().any(|file| {
+            let among = file.unreadable > 0 && !file.is_unrecognised();
+            file.broken.is_some() || file.refused > 0 || among
+        })
     }
 
     /// A sample of the autonomous actions that anybody draws again with the same seed, in whatever
