@@ -81,7 +81,11 @@ fn what_could_not_be_read_is_never_an_exit_code_of_zero() {
     }
     // What is no log at all hides no action.
     let logs = Logs::with(own);
-    fs::write(logs.0.path().join("logs/picture"), b"\x89PNG\r\n\x1a\n{\xff").unwrap();
+    fs::write(
+        logs.0.path().join("logs/picture"),
+        b"\x89PNG\r\n\x1a\n{\xff",
+    )
+    .unwrap();
     let run = logs.audit(&[]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(run.stdout.contains("picture"), "{}", run.stdout);

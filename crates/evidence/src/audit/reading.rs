@@ -116,13 +116,6 @@ impl Work<'_> {
         }
     }
 
-    fn opened(&self, records: Option<&Arc<Records>>) {
-        let mut state = locked(&self.state);
-        state.opening -= 1;
-        state.open.extend(records.cloned());
-        self.changed.notify_all();
-    }
-
     /// A file was read to its end, or as far as can be.
     fn finished(&self, number: FileNumber, mut file: FileRead, source: Shared) {
         match source.whole() {
@@ -144,6 +137,23 @@ impl Work<'_> {
 
     fn passed(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// A file that a thread has taken and is about to open. However that ends, in a panic too, the others
+/// wait no longer.
+struct Opening<'a> {
+    work: &'a Work<'a>,
+    /// With what others can help.
+    records: Option<Arc<Records>>,
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        let mut state = locked(&self.work.state);
+        state.opening -= 1;
+        state.open.extend(self.records.take());
+        self.work.changed.notify_all();
     }
 }
 
@@ -218,6 +228,10 @@ impl<'a> Reading<'a> {
 
     /// Reads a file. What cannot be read of it is told in its entry.
     fn file(&mut self, number: FileNumber, path: &Path) {
+        let mut opening = Opening {
+            work: self.work,
+            records: None,
+        };
         let mut file = FileRead::new(path.to_owned());
         let work_context = self.work.context;
         let opened = input::open(path).and_then(|mut opened| {
@@ -228,7 +242,6 @@ impl<'a> Reading<'a> {
             Ok(opened) => opened,
             Err(error) => {
                 file.broken = Some(error.to_string());
-                self.work.opened(None);
                 return self.work.closed(number, file);
             }
         };
@@ -237,24 +250,25 @@ impl<'a> Reading<'a> {
             Shape::Records => {
                 let records = Records::new(number, opened.content, offset, file, opened.source);
                 let records = Arc::new(records);
-                self.work.opened(Some(&records));
+                opening.records = Some(Arc::clone(&records));
+                drop(opening);
                 return self.records(&records);
             }
             Shape::Table => {
-                self.work.opened(None);
+                drop(opening);
                 self.table(&mut opened.content, offset, number)
             }
             Shape::Database => {
-                self.work.opened(None);
+                drop(opening);
                 self.database(&mut opened.content, number, path)
             }
             Shape::Beside => {
-                self.work.opened(None);
+                drop(opening);
                 self.part.count(number, Format::Dnf, None);
                 Ok(())
             }
             Shape::Lines => {
-                self.work.opened(None);
+                drop(opening);
                 let head = opened.content.fill_buf().map(columns).unwrap_or_default();
                 if let Some(lacking) = mapped::lacks(&head, work_context) {
                     let line = Some(1);
@@ -533,5 +547,38 @@ fn bounded_line(content: &mut dyn BufRead, line: &mut Vec<u8>) -> (u64, Option<i
         if end.is_some() {
             return (length, None);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn a_panic_while_a_file_is_opened_leaves_nobody_waiting() {
+        let context = Context::new(Some("UTC"), "host").unwrap();
+        let files = [PathBuf::from("log")];
+        let work = Work {
+            files: &files,
+            context: &context,
+            readers: &[],
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            bytes: AtomicU64::new(0),
+            hashing: AtomicU64::new(0),
+            finished: AtomicUsize::new(0),
+        };
+        let reading = Reading::new(&work);
+        assert!(matches!(reading.turn(), Some(Turn::File(0))));
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _opening = Opening {
+                work: &work,
+                records: None,
+            };
+            panic!("a decoder's mistake");
+        }));
+        assert!(panicked.is_err());
+        assert!(reading.turn().is_none());
     }
 }
