@@ -61,7 +61,7 @@ fn report(file: PathBuf, threads: usize) -> Report {
         question,
         ..
     } = &*KNOWN;
-    judge(found, &[], context, people, question, threads, |_| {})
+    judge(found, &[], context, people, question, threads, |_| {}).expect("little is kept")
 }
 
 /// Reads it on one thread and on two: the same report, which can be shown, and of which nothing on

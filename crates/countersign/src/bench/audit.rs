@@ -236,7 +236,8 @@ fn one(arguments: &Arguments) -> Result<Reading, BenchError> {
         |progress| {
             last = progress;
         },
-    );
+    )
+    .map_err(failed("the audit"))?;
     Ok(Reading {
         bytes: last.bytes,
         seconds: began.elapsed().as_secs_f64(),

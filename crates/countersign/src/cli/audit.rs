@@ -69,6 +69,9 @@ pub struct AuditArguments {
     /// On how many threads to read [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=128))]
     threads: Option<u8>,
+    /// About how much memory what is judged may take, in MiB; logs that hold more are refused
+    #[arg(long, value_name = "MIB", default_value_t = audit::MEMORY_DEFAULT >> 20, value_parser = clap::value_parser!(u64).range(1..=1024 * 1024))]
+    memory: u64,
     /// Draw so many autonomous actions for an auditor to look at
     #[arg(long, value_name = "N", conflicts_with = "explain")]
     sample: Option<usize>,
@@ -193,7 +196,8 @@ fn audited(context: &Context, arguments: &AuditArguments) -> Result<ExitCode, Fa
                 .iter()
                 .map(|file| mapping(file))
                 .collect::<Result<_, _>>()?,
-        );
+        )
+        .within(arguments.memory << 20);
     if arguments.host.is_some() {
         reading = reading.of_one_host();
     }
@@ -255,6 +259,7 @@ fn audited(context: &Context, arguments: &AuditArguments) -> Result<ExitCode, Fa
         },
     );
     bar.finish_and_clear();
+    let report = report.map_err(|error| usage(error.to_string()))?;
     effort(read, began.elapsed());
     answer(context, arguments, &report, &reading, &logs)
 }

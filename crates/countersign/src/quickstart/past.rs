@@ -68,7 +68,10 @@ impl Past {
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let people = People::default();
-        let report = audit::audit(found, &[], &context, &people, &question, threads, |_| {});
+        let report = match audit::audit(found, &[], &context, &people, &question, threads, |_| {}) {
+            Ok(report) => report,
+            Err(error) => return Self::Unread(error.to_string()),
+        };
         if report.read_nothing() {
             return Self::Unread("nothing of a known format could be read".into());
         }

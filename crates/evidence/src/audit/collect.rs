@@ -128,6 +128,11 @@ pub struct Progress {
     pub hashing: Duration,
 }
 
+/// About what an action, a change record or an approval takes, in bytes, with what points to it.
+const ROW_BYTES: u64 = 2 * 1024;
+/// About what a package transition takes.
+pub(crate) const TRANSITION_BYTES: u64 = 64;
+
 /// What was counted of a file, but for its rows.
 #[derive(Debug, Default)]
 struct Tally {
@@ -168,6 +173,8 @@ pub(crate) struct Part {
     tallies: BTreeMap<FileNumber, Tally>,
     /// The first of them.
     unreadable: BTreeSet<Unreadable>,
+    /// About how many bytes are kept in all this.
+    pub(crate) kept: u64,
 }
 
 impl Part {
@@ -214,6 +221,9 @@ impl Part {
     /// Keeps what a reader found.
     pub(crate) fn keep(&mut self, format: Format, rows: &mut Vec<Row>) {
         for row in rows.drain(..) {
+            if !matches!(row, Row::Excluded(_) | Row::PartUnread { .. }) {
+                self.kept += ROW_BYTES;
+            }
             match row {
                 Row::Action(action) => self.action(*action),
                 Row::Change(change) => self.change(*change),
@@ -271,6 +281,7 @@ impl Part {
         }
         self.proven.extend(other.proven);
         self.transitions.and(other.transitions);
+        self.kept += other.kept;
         self.runs.and(other.runs);
         self.excluded.and(other.excluded);
         self.days.and(other.days);

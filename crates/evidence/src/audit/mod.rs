@@ -50,7 +50,7 @@ pub use own::OwnLog;
 pub use people::{Known, PEOPLE_BYTES_MAX, People, PeopleError};
 pub use proposal::{Proposal, ProposalError, propose};
 pub use quote::{Explained, Quote, Role, explained};
-pub use reader::{About, Context, ZoneError, formats};
+pub use reader::{About, Context, MEMORY_DEFAULT, ZoneError, formats};
 pub use reason::{Reason, Verdict};
 pub use report::{
     ActionFound, ChangeFound, Counts, Coverage, Estate, Excluded, FORM, Group, Missing, Question,
@@ -59,8 +59,16 @@ pub use report::{
 pub use schema::{ID as SCHEMA_ID, schema};
 pub use text::{explain, quoted, render};
 
+/// The logs hold more than is kept ([`Context::within`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the logs hold more actions and approvals than fit into {} MiB; hint: give logs of fewer systems or months at a time, or more `--memory`", .0 >> 20)]
+pub struct TooMuch(u64);
+
 /// Reads `found`, and `logs` that somebody has opened, on so many threads, and judges what they come
 /// to. `progress` is called a few times a second while files are read.
+///
+/// # Errors
+/// Where they hold more than shall be kept: part of them would be judged without the rest.
 pub fn audit(
     found: Found,
     logs: &[OwnLog<'_>],
@@ -69,7 +77,7 @@ pub fn audit(
     question: &Question,
     threads: usize,
     mut progress: impl FnMut(Progress),
-) -> Report {
+) -> Result<Report, TooMuch> {
     let (mut part, mut files) =
         reading::read(&found.files, context, reader::JSON, threads, &mut progress);
     let mut own = own::OwnRead::default();
@@ -77,6 +85,9 @@ pub fn audit(
     for (number, log) in (files.len()..).zip(exports.iter().chain(logs)) {
         let number = FileNumber(u32::try_from(number).unwrap_or(u32::MAX));
         files.push(own::read(log, number, context, &mut part, &mut own));
+    }
+    if part.kept > context.memory {
+        return Err(TooMuch(context.memory));
     }
     let people = people.with(
         own.people
@@ -90,5 +101,5 @@ pub fn audit(
         question,
     );
     report.gaps.append(&mut own.gaps);
-    report
+    Ok(report)
 }

@@ -4,16 +4,18 @@
 //! by threads, not by files.
 
 mod records;
+mod shape;
 
-use super::collect::{FileRead, Part, Progress};
-use super::database::{Database, is_beside, is_database};
+use super::collect::{FileRead, Part, Progress, TRANSITION_BYTES};
+use super::database::Database;
 use super::input::{self, Shared};
 use super::model::{FileNumber, Format, Place, Row};
 use super::reader::lines::LineReader;
 use super::reader::{Context, JsonReader, Record, Taken, dnf, mapped, servicenow};
-use super::tables::{Table, columns, is_table};
+use super::tables::{Table, columns};
 use memchr::memchr;
 use records::{Batch, Records};
+pub(super) use shape::Shape;
 use std::io::{self, BufRead};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -43,6 +45,7 @@ pub(crate) fn read(
         changed: Condvar::new(),
         bytes: AtomicU64::new(0),
         hashing: AtomicU64::new(0),
+        kept: AtomicU64::new(0),
         finished: AtomicUsize::new(0),
     };
     let parts = std::thread::scope(|scope| {
@@ -88,6 +91,8 @@ struct Work<'a> {
     bytes: AtomicU64,
     /// Nanoseconds.
     hashing: AtomicU64,
+    /// About how many bytes all threads keep.
+    kept: AtomicU64,
     finished: AtomicUsize,
 }
 
@@ -133,6 +138,11 @@ impl Work<'_> {
     fn closed(&self, number: FileNumber, file: FileRead) {
         self.finished.fetch_add(1, Ordering::Relaxed);
         locked(&self.state).files.push((number, file));
+    }
+
+    /// True where more is kept than shall be: then nothing is judged, and nothing more is kept.
+    fn is_full(&self) -> bool {
+        self.kept.load(Ordering::Relaxed) > self.context.memory
     }
 
     fn passed(&self, bytes: u64) {
@@ -207,6 +217,9 @@ impl<'a> Reading<'a> {
     fn turn(&self) -> Option<Turn> {
         let mut state = locked(&self.work.state);
         loop {
+            if self.work.is_full() {
+                return None;
+            }
             if state.next < self.work.files.len() {
                 state.next += 1;
                 state.opening += 1;
@@ -308,6 +321,25 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Keeps what a reader found, while there is room.
+    fn keep(&mut self, format: Format) {
+        if self.rows.is_empty() {
+            return;
+        }
+        if self.work.is_full() {
+            return self.rows.clear();
+        }
+        let before = self.part.kept;
+        self.part.keep(format, &mut self.rows);
+        self.took(self.part.kept - before);
+    }
+
+    fn took(&self, bytes: u64) {
+        if bytes > 0 {
+            self.work.kept.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
     /// Hands a JSON record to the reader that knows it.
     fn record(&mut self, record: Record<'_>) {
         match mapped::from_json(record, self.work.context, &mut self.rows) {
@@ -317,7 +349,7 @@ impl<'a> Reading<'a> {
                 return self.part.refused(record.place, why);
             }
             Taken::Read(at) => {
-                self.part.keep(Format::Mapped, &mut self.rows);
+                self.keep(Format::Mapped);
                 return self
                     .part
                     .count(record.place.file, Format::Mapped, at.as_ref());
@@ -338,7 +370,7 @@ impl<'a> Reading<'a> {
                 Taken::Read(time) => {
                     self.last = at;
                     let format = reader.format();
-                    self.part.keep(format, &mut self.rows);
+                    self.keep(format);
                     return self.part.count(record.place.file, format, time.as_ref());
                 }
             }
@@ -358,7 +390,7 @@ impl<'a> Reading<'a> {
         let database = Database::open(&mut &mut *content, path)?;
         let told = dnf::read(&database, number, self.work.context, &mut self.rows);
         // What was read before it broke off counts.
-        self.part.keep(Format::Dnf, &mut self.rows);
+        self.keep(Format::Dnf);
         for (place, told) in told?.unwrap_or_default() {
             match told {
                 Ok(at) => self.part.count(number, Format::Dnf, Some(&at)),
@@ -408,7 +440,7 @@ impl<'a> Reading<'a> {
                     self.part.refused(place, why);
                 }
                 Taken::Read(at) => {
-                    self.part.keep(format, &mut self.rows);
+                    self.keep(format);
                     self.part.count(number, format, at.as_ref());
                 }
             }
@@ -464,6 +496,7 @@ impl<'a> Reading<'a> {
                 self.part.unreadable(place, "not UTF-8");
                 continue;
             };
+            let transitions = self.part.transitions.all.len();
             let (format, taken) = reader.line(
                 text,
                 place,
@@ -471,7 +504,13 @@ impl<'a> Reading<'a> {
                 &mut self.rows,
                 &mut self.part.transitions.all,
             );
-            self.part.keep(Format::AptHistory, &mut self.rows);
+            if self.work.is_full() {
+                self.part.transitions.all.truncate(transitions);
+            } else if self.part.transitions.all.len() > transitions {
+                self.part.kept += TRANSITION_BYTES;
+                self.took(TRANSITION_BYTES);
+            }
+            self.keep(Format::AptHistory);
             match (format, taken) {
                 (Some(format), Taken::Read(at)) => {
                     if let (Format::Dpkg, Some(at)) = (format, &at) {
@@ -485,45 +524,8 @@ impl<'a> Reading<'a> {
             }
         }
         reader.end(self.work.context, &mut self.rows);
-        self.part.keep(Format::AptHistory, &mut self.rows);
+        self.keep(Format::AptHistory);
         failed.map_or(Ok(()), Err)
-    }
-}
-
-/// How a file's content is laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
-    /// JSON values.
-    Records,
-    /// CSV.
-    Table,
-    /// A database.
-    Database,
-    /// What stands beside a database, and is read with it.
-    Beside,
-    /// Lines, of which some may be JSON.
-    Lines,
-}
-
-impl Shape {
-    /// The shape, and how many bytes of a byte order mark stand before the content.
-    pub(super) fn of(content: &mut dyn BufRead, context: &Context) -> io::Result<(Self, u64)> {
-        let mut offset = 0;
-        if content.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
-            content.consume(3);
-            offset = 3;
-        }
-        let beginning = content.fill_buf()?;
-        let first = beginning.iter().find(|byte| !byte.is_ascii_whitespace());
-        let shape = match first {
-            Some(b'{' | b'[') => Self::Records,
-            _ if is_database(beginning) => Self::Database,
-            _ if is_beside(beginning) => Self::Beside,
-            _ if mapped::knows(&columns(beginning), context) => Self::Table,
-            _ if is_table(beginning) => Self::Table,
-            _ => Self::Lines,
-        };
-        Ok((shape, offset))
     }
 }
 
@@ -567,6 +569,7 @@ mod tests {
             changed: Condvar::new(),
             bytes: AtomicU64::new(0),
             hashing: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
             finished: AtomicUsize::new(0),
         };
         let reading = Reading::new(&work);

@@ -79,7 +79,7 @@ pub(crate) fn audited_by(threads: usize, zone: &str, folder: &Path) -> Report {
     let context = Context::new(Some(zone), "web-1").unwrap();
     let people = People::read("name,login\nAda Stone,ada\n".as_bytes()).unwrap();
     let found = find(&[folder.to_owned()]).unwrap();
-    audit(found, &[], &context, &people, &question(), threads, |_| {})
+    audit(found, &[], &context, &people, &question(), threads, |_| {}).unwrap()
 }
 
 pub(crate) fn audited(files: &[(&str, &[u8])]) -> Report {
@@ -88,6 +88,31 @@ pub(crate) fn audited(files: &[(&str, &[u8])]) -> Report {
         std::fs::write(folder.path().join(name), bytes).unwrap();
     }
     audited_in("UTC", folder.path())
+}
+
+#[test]
+fn logs_that_hold_more_than_fits_are_refused_and_nothing_of_them_is_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..4 {
+        let stanza = |day: u32| {
+            format!(
+                "Start-Date: 2026-11-{day:02}  06:10:02\nCommandline: apt-get upgrade\nUpgrade: a{number}:amd64 (1, 2)\nEnd-Date: 2026-11-{day:02}  06:10:05\n\n"
+            )
+        };
+        let log: String = (1..=25).map(stanza).collect();
+        std::fs::write(folder.path().join(format!("history.{number}.log")), log).unwrap();
+    }
+    let within = |memory: u64, threads: usize| {
+        let context = Context::new(Some("UTC"), "web-1").unwrap().within(memory);
+        let found = find(&[folder.path().to_owned()]).unwrap();
+        let people = People::default();
+        audit(found, &[], &context, &people, &question(), threads, |_| {})
+    };
+    for threads in [1, 2, 3] {
+        let refused = within(199 * 1024, threads).unwrap_err();
+        assert!(refused.to_string().contains("--memory"), "{refused}");
+        assert_eq!(within(200 * 1024, threads).unwrap().actions.len(), 100);
+    }
 }
 
 fn lines(report: &Report) -> Vec<String> {

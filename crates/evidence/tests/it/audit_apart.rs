@@ -76,7 +76,7 @@ fn a_dpkg_log_further_up_disproves_nothing_of_a_host_below() {
         }
         let found = find(&[folder.path().to_owned()]).unwrap();
         let people = People::default();
-        let report = audit(found, &[], &context, &people, &question(), 2, |_| {});
+        let report = audit(found, &[], &context, &people, &question(), 2, |_| {}).unwrap();
         (report.actions.len(), excluded(&report, Exclusion::DryRun))
     };
     assert_eq!(counted(false), (2, 0));
@@ -153,7 +153,7 @@ fn hosts_whose_logs_lie_in_folders_of_their_own_are_not_mixed() {
     let context = Context::new(Some("UTC"), "web-1").unwrap().of_one_host();
     let people = People::default();
     let found = find(&[folder.path().to_owned()]).unwrap();
-    let one = audit(found, &[], &context, &people, &question(), 2, |_| {});
+    let one = audit(found, &[], &context, &people, &question(), 2, |_| {}).unwrap();
     assert_eq!(one.hosts[0].name, "web-1");
     assert!(one.actions.iter().all(|one| one.action.system == "web-1"));
     assert_eq!(one.actions.len(), 2);
@@ -180,7 +180,7 @@ fn a_folder_called_like_this_host_is_another_host() {
     let context = Context::new(Some("UTC"), "web-1").unwrap();
     let found = find(&[folder.path().to_owned()]).unwrap();
     let people = People::default();
-    let report = audit(found, &[], &context, &people, &question(), 2, |_| {});
+    let report = audit(found, &[], &context, &people, &question(), 2, |_| {}).unwrap();
     let systems = report.actions.iter().map(|one| one.action.system.as_str());
     let mut systems: Vec<_> = systems.collect();
     systems.sort();

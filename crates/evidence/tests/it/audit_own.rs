@@ -29,7 +29,7 @@ fn audited(folder: &Path, house: &House, pinned: Option<Digest>, people: &str) -
     }
     let people = People::read(people.as_bytes()).unwrap();
     let found = find(&[folder.to_owned()]).unwrap();
-    audit(found, &[], &context, &people, &question, 2, |_| {})
+    audit(found, &[], &context, &people, &question, 2, |_| {}).unwrap()
 }
 
 fn exported(house: &House) -> tempfile::TempDir {

@@ -48,7 +48,7 @@ fn report(folder: &Path, context: &Context) -> Report {
     };
     let people = People::read("name,login\nAda Stone,ada\n".as_bytes()).unwrap();
     let found = find(&[folder.to_owned()]).unwrap();
-    audit(found, &[], context, &people, &question, 2, |_| {})
+    audit(found, &[], context, &people, &question, 2, |_| {}).unwrap()
 }
 
 impl Read {

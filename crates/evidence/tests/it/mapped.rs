@@ -43,7 +43,7 @@ fn of(files: &[(&str, &str)], mappings: &[&str]) -> Report {
         zone: "UTC".into(),
     };
     let found = find(&[folder.path().to_owned()]).unwrap();
-    audit(found, &[], &context, &people, &question, 2, |_| {})
+    audit(found, &[], &context, &people, &question, 2, |_| {}).unwrap()
 }
 
 #[test]

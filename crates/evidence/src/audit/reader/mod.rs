@@ -36,7 +36,13 @@ pub struct Context {
     pub(crate) mappings: Vec<Mapping>,
     /// The genesis that logs of Countersign's are held against.
     pub(crate) genesis: Option<Digest>,
+    /// About how many bytes of actions and approvals are kept.
+    pub(crate) memory: u64,
 }
+
+/// About how many bytes of actions, approvals and package transitions are kept unless asked otherwise:
+/// a million actions.
+pub const MEMORY_DEFAULT: u64 = 2 * 1024 * 1024 * 1024;
 
 /// There is no such zone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +67,7 @@ impl Context {
             one_host: false,
             mappings: Vec::new(),
             genesis: None,
+            memory: MEMORY_DEFAULT,
         })
     }
 
@@ -79,6 +86,13 @@ impl Context {
             one_host: true,
             ..self
         }
+    }
+
+    /// Actions, approvals and package transitions of about so many bytes are kept at most; of logs that
+    /// hold more, nothing is judged.
+    #[must_use]
+    pub fn within(self, memory: u64) -> Self {
+        Self { memory, ..self }
     }
 
     /// Logs of Countersign's must begin with this genesis.

@@ -17,6 +17,7 @@ pub(super) fn taken(reader: &dyn JsonReader, bytes: &[u8]) -> (Taken, Vec<Row>) 
         host: "test".to_owned(),
         mappings: Vec::new(),
         genesis: None,
+        memory: crate::audit::MEMORY_DEFAULT,
     };
     let mut rows = Vec::new();
     let taken = reader.take(Record { bytes, place }, &context, &mut rows);

@@ -111,6 +111,7 @@ fn values_alone_are_utc_and_what_is_shown_alone_is_local() {
         host: String::new(),
         mappings: Vec::new(),
         genesis: None,
+        memory: crate::audit::MEMORY_DEFAULT,
     };
     for (of, plan) in [("value", Plan::Missing), ("display_value", Plan::Missing)] {
         let record = half(&change(), of).to_string();
@@ -242,6 +243,7 @@ fn rows_of_a_csv_export_are_linked_by_number() {
         host: String::new(),
         mappings: Vec::new(),
         genesis: None,
+        memory: crate::audit::MEMORY_DEFAULT,
     };
     let mut rows = Vec::new();
     for row in [
