@@ -37,17 +37,7 @@ pub(crate) fn read(
     threads: usize,
     progress: &mut dyn FnMut(Progress),
 ) -> (Part, Vec<FileRead>) {
-    let work = Work {
-        files,
-        context,
-        readers,
-        state: Mutex::default(),
-        changed: Condvar::new(),
-        bytes: AtomicU64::new(0),
-        hashing: AtomicU64::new(0),
-        kept: AtomicU64::new(0),
-        finished: AtomicUsize::new(0),
-    };
+    let work = Work::new(files, context, readers);
     let parts = std::thread::scope(|scope| {
         let (told, tells) = mpsc::channel::<()>();
         let threads: Vec<_> = (0..threads.max(1))
@@ -111,7 +101,22 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    /// Nothing of these files has been read.
+    fn new(files: &'a [PathBuf], context: &'a Context, readers: &'a [&'a dyn JsonReader]) -> Self {
+        Self {
+            files,
+            context,
+            readers,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            bytes: AtomicU64::new(0),
+            hashing: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
+            finished: AtomicUsize::new(0),
+        }
+    }
+
     fn progress(&self) -> Progress {
         Progress {
             files: self.finished.load(Ordering::Relaxed),
@@ -561,17 +566,7 @@ mod tests {
     fn a_panic_while_a_file_is_opened_leaves_nobody_waiting() {
         let context = Context::new(Some("UTC"), "host").unwrap();
         let files = [PathBuf::from("log")];
-        let work = Work {
-            files: &files,
-            context: &context,
-            readers: &[],
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            bytes: AtomicU64::new(0),
-            hashing: AtomicU64::new(0),
-            kept: AtomicU64::new(0),
-            finished: AtomicUsize::new(0),
-        };
+        let work = Work::new(&files, &context, &[]);
         let reading = Reading::new(&work);
         assert!(matches!(reading.turn(), Some(Turn::File(0))));
         let panicked = catch_unwind(AssertUnwindSafe(|| {
