@@ -181,12 +181,7 @@ impl Replay {
             }
         };
         // INVARIANT (no self-approval): the agent's owner does not say how what it did ended.
-        let owns = change.owner == *person
-            || roster
-                .agents
-                .get(&change.agent)
-                .is_some_and(|agent| agent.owner == *person);
-        if owns && !roster.trial {
+        if change.is_answered_for_by(person, roster) && !roster.trial {
             let words = format!(
                 "`{person}` answers for agent `{}` and says how what it asked for ended",
                 change.agent

@@ -61,12 +61,7 @@ impl Replay {
             return Proven::Nothing;
         }
         // INVARIANT (no self-approval): the agent's owner never decides on what it asks.
-        let owns = change.owner == person
-            || roster
-                .agents
-                .get(&change.agent)
-                .is_some_and(|agent| agent.owner == person);
-        if owns && !roster.trial {
+        if change.is_answered_for_by(&person, roster) && !roster.trial {
             let words = format!(
                 "`{person}` answers for agent `{}` and voted on what it asked for; that does not count",
                 change.agent

@@ -160,6 +160,12 @@ impl Change {
         executions.any(|execution| execution.state == ExecutionState::Unknown)
     }
 
+    /// True for who answered for the agent when it asked, and for who does now.
+    pub(crate) fn is_answered_for_by(&self, person: &PersonId, roster: &Roster) -> bool {
+        let agent = roster.agents.get(&self.agent);
+        self.owner == *person || agent.is_some_and(|agent| agent.owner == *person)
+    }
+
     /// The change digest that was decided on.
     pub(crate) fn digest(&self) -> Option<Digest> {
         self.decided.as_ref().map(|decided| decided.change_digest)
