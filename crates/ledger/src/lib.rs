@@ -54,6 +54,7 @@ mod quorum;
 mod signed;
 mod source;
 mod tile;
+mod tile_cache;
 mod tile_stream;
 mod tlog_proof;
 mod tree;
@@ -81,6 +82,7 @@ pub use proof::{
 pub use quorum::{PolicyError, Quorum, QuorumError, QuorumPolicy};
 pub use signed::{SignError, SignatureError, SignedCheckpoint, SignedCheckpointError};
 pub use source::TileSource;
+pub use tile_cache::TileCache;
 pub use tlog_proof::{Inclusion, InclusionError, TlogProof, TlogProofError};
 pub use tree::{Appended, CompletedNode, LogFull, RestoreError, Tree, TreeProofError};
 pub use vkey::KeyError;

@@ -3,7 +3,7 @@
 
 use crate::hash::Hash;
 use crate::limits::{PROOF_HASHES_MAX, TREE_SIZE_MAX};
-use crate::source::{SourceReader, TileSource};
+use crate::source::{KnownNodes, SourceReader, TileSource};
 
 /// Why a proof could not be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,13 +68,22 @@ pub fn inclusion_proof<S: TileSource>(
     tree_size: u64,
     leaf_index: u64,
 ) -> Result<Vec<Hash>, ProveError<S::Error>> {
+    inclusion(source, None, tree_size, leaf_index)
+}
+
+pub(crate) fn inclusion<S: TileSource>(
+    source: &S,
+    known: Option<KnownNodes<'_>>,
+    tree_size: u64,
+    leaf_index: u64,
+) -> Result<Vec<Hash>, ProveError<S::Error>> {
     if leaf_index >= tree_size || tree_size > TREE_SIZE_MAX {
         return Err(ProveError::OutOfRange {
             position: leaf_index,
             size: tree_size,
         });
     }
-    let reader = SourceReader::new(source, tree_size);
+    let reader = SourceReader::new(source, tree_size, known);
     match tlog_tiles::prove_record(tree_size, leaf_index, &reader) {
         Ok(proof) => Ok(ours(proof)),
         Err(_) => Err(reader.error()),
@@ -91,6 +100,15 @@ pub fn consistency_proof<S: TileSource>(
     old_size: u64,
     new_size: u64,
 ) -> Result<Vec<Hash>, ProveError<S::Error>> {
+    consistency(source, None, old_size, new_size)
+}
+
+pub(crate) fn consistency<S: TileSource>(
+    source: &S,
+    known: Option<KnownNodes<'_>>,
+    old_size: u64,
+    new_size: u64,
+) -> Result<Vec<Hash>, ProveError<S::Error>> {
     if old_size > new_size || new_size > TREE_SIZE_MAX {
         return Err(ProveError::OutOfRange {
             position: old_size,
@@ -100,7 +118,7 @@ pub fn consistency_proof<S: TileSource>(
     if old_size == 0 {
         return Ok(Vec::new());
     }
-    let reader = SourceReader::new(source, new_size);
+    let reader = SourceReader::new(source, new_size, known);
     match tlog_tiles::prove_tree(new_size, old_size, &reader) {
         Ok(proof) => Ok(ours(proof)),
         Err(_) => Err(reader.error()),

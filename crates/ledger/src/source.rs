@@ -2,12 +2,16 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tlog_tiles::HashReader;
 
 use crate::hash::Hash;
+use crate::limits::TILE_WIDTH;
 use crate::proof::ProveError;
 use crate::tile::{NodePlace, Tile, tile_width};
+use crate::tile_cache::TileCache;
+use crate::tree::Tree;
 
 /// Where the hashes of a log are kept: leaf hashes (level 0), and at each level above one hash
 /// for every 256 complete ones below.
@@ -32,18 +36,27 @@ impl<S: TileSource + ?Sized> TileSource for &S {
     }
 }
 
-/// Answers the Merkle library from a source, reading each tile once.
+/// What is known of a log without reading it: its tree in memory, and tiles that were read before.
+#[derive(Clone, Copy)]
+pub(crate) struct KnownNodes<'a> {
+    pub(crate) tree: &'a Tree,
+    pub(crate) tiles: &'a TileCache,
+}
+
+/// Answers the Merkle library from what is known, and else from a source, reading each tile once.
 pub(crate) struct SourceReader<'a, S: TileSource> {
     source: &'a S,
+    known: Option<KnownNodes<'a>>,
     size: u64,
-    tiles: RefCell<HashMap<(u8, u64), Tile>>,
+    tiles: RefCell<HashMap<(u8, u64), Arc<Tile>>>,
     failure: RefCell<Option<ProveError<S::Error>>>,
 }
 
 impl<'a, S: TileSource> SourceReader<'a, S> {
-    pub(crate) fn new(source: &'a S, size: u64) -> Self {
+    pub(crate) fn new(source: &'a S, size: u64, known: Option<KnownNodes<'a>>) -> Self {
         Self {
             source,
+            known,
             size,
             tiles: RefCell::default(),
             failure: RefCell::new(None),
@@ -56,16 +69,35 @@ impl<'a, S: TileSource> SourceReader<'a, S> {
     }
 
     fn node(&self, place: NodePlace) -> Result<Hash, ProveError<S::Error>> {
+        // INVARIANT (append-only): a complete node is the same in every later tree.
+        if let Some(hash) = self.known.and_then(|known| known.tree.node(place)) {
+            return Ok(hash);
+        }
         let mut tiles = self.tiles.borrow_mut();
         let tile = match tiles.entry((place.tile_level, place.tile_index)) {
             std::collections::hash_map::Entry::Occupied(tile) => tile.into_mut(),
             std::collections::hash_map::Entry::Vacant(vacant) => {
-                let hashes = read_tile(self.source, self.size, place.tile_level, place.tile_index)?;
-                vacant.insert(Tile::from_hashes(&hashes).0)
+                vacant.insert(self.tile(place.tile_level, place.tile_index)?)
             }
         };
         tile.node(place.height, place.offset)
             .ok_or(ProveError::Mathematics)
+    }
+
+    fn tile(&self, level: u8, index: u64) -> Result<Arc<Tile>, ProveError<S::Error>> {
+        // A tile may have filled since the tree had this size.
+        let size = self.known.map_or(self.size, |known| known.tree.size());
+        let read = || {
+            let hashes = read_tile(self.source, size, level, index)?;
+            Ok(Arc::new(Tile::from_hashes(&hashes).0))
+        };
+        match self.known {
+            // Only a full tile never changes.
+            Some(known) if tile_width(size, level, index) == TILE_WIDTH => {
+                known.tiles.get_or_read(level, index, read)
+            }
+            Some(_) | None => read(),
+        }
     }
 }
 

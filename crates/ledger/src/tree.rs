@@ -8,9 +8,10 @@ use tlog_tiles::HashReader;
 
 use crate::hash::{Hash, node_hash};
 use crate::limits::{TILE_WIDTH, TREE_SIZE_MAX};
-use crate::proof::{ProveError, ours};
-use crate::source::{TileSource, read_tile};
+use crate::proof::{self, ProveError, ours};
+use crate::source::{KnownNodes, TileSource, read_tile};
 use crate::tile::{NodePlace, TILE_HEIGHT, Tile, level_width};
+use crate::tile_cache::TileCache;
 
 /// Full leaf tiles kept: proofs of the last 4,096 entries and more need no store.
 const LEAF_TILES_KEPT: usize = 16;
@@ -192,7 +193,7 @@ impl Tree {
     /// memory alone. Works for both among the last 4,096 entries, and beyond by luck.
     ///
     /// # Errors
-    /// [`TreeProofError`]; on [`TreeProofError::NotInMemory`], use [`crate::inclusion_proof`].
+    /// [`TreeProofError`]; on [`TreeProofError::NotInMemory`], use [`Tree::inclusion_proof_from`].
     pub fn inclusion_proof(
         &self,
         tree_size: u64,
@@ -213,7 +214,7 @@ impl Tree {
     /// The proof that the tree at `new_size` extends the tree at `old_size`, from memory alone.
     ///
     /// # Errors
-    /// [`TreeProofError`]; on [`TreeProofError::NotInMemory`], use [`crate::consistency_proof`].
+    /// [`TreeProofError`]; on [`TreeProofError::NotInMemory`], use [`Tree::consistency_proof_from`].
     pub fn consistency_proof(
         &self,
         old_size: u64,
@@ -227,6 +228,57 @@ impl Tree {
         tlog_tiles::prove_tree(new_size, old_size, &InMemory(self))
             .map(ours)
             .map_err(|_| TreeProofError::NotInMemory)
+    }
+
+    /// As [`Tree::inclusion_proof`], of any age: what is not in memory comes from `tiles`, and what
+    /// is not there either is read from `source`.
+    ///
+    /// # Errors
+    /// [`ProveError`].
+    pub fn inclusion_proof_from<S: TileSource>(
+        &self,
+        source: &S,
+        tiles: &TileCache,
+        tree_size: u64,
+        leaf_index: u64,
+    ) -> Result<Vec<Hash>, ProveError<S::Error>> {
+        self.has(tree_size)?;
+        proof::inclusion(source, Some(self.known(tiles)), tree_size, leaf_index)
+    }
+
+    /// As [`Tree::consistency_proof`], of any age.
+    ///
+    /// # Errors
+    /// [`ProveError`].
+    pub fn consistency_proof_from<S: TileSource>(
+        &self,
+        source: &S,
+        tiles: &TileCache,
+        old_size: u64,
+        new_size: u64,
+    ) -> Result<Vec<Hash>, ProveError<S::Error>> {
+        self.has(new_size)?;
+        proof::consistency(source, Some(self.known(tiles)), old_size, new_size)
+    }
+
+    fn has<E>(&self, size: u64) -> Result<(), ProveError<E>> {
+        if size > self.size {
+            return Err(ProveError::OutOfRange {
+                position: size,
+                size: self.size,
+            });
+        }
+        Ok(())
+    }
+
+    const fn known<'a>(&'a self, tiles: &'a TileCache) -> KnownNodes<'a> {
+        KnownNodes { tree: self, tiles }
+    }
+
+    /// A complete node, where it is in memory.
+    pub(crate) fn node(&self, place: NodePlace) -> Option<Hash> {
+        self.tile(place.tile_level, place.tile_index)?
+            .node(place.height, place.offset)
     }
 
     /// Restores the tree of `size` entries, and checks that what it read gives `root` and that
@@ -317,9 +369,8 @@ struct InMemory<'a>(&'a Tree);
 impl HashReader for InMemory<'_> {
     fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<tlog_tiles::Hash>, tlog_tiles::Error> {
         let read = |index: &u64| {
-            let place = NodePlace::of_stored_index(*index);
-            let tile = self.0.tile(place.tile_level, place.tile_index)?;
-            tile.node(place.height, place.offset).map(Into::into)
+            let node = self.0.node(NodePlace::of_stored_index(*index))?;
+            Some(node.into())
         };
         let hashes: Option<Vec<_>> = indexes.iter().map(read).collect();
         hashes.ok_or(tlog_tiles::Error::IndexesNotInTree)

@@ -1,19 +1,35 @@
 //! Proofs from the tree in memory where they are recent, and from stored hashes where they are not.
 
-use std::fmt::Display;
-
 use crate::contract::{Log, StoreError};
-use crate::remembered::Remembered;
 use crate::shared::Shared;
 use crate::tables::nodes::LogHashes;
-use countersign_ledger::{Hash, ProveError, Tree, TreeProofError};
+use countersign_ledger::{Hash, ProveError, TileSource, Tree};
 
-fn made<E: Display>(proof: Result<Vec<Hash>, E>) -> Result<Vec<Hash>, StoreError> {
-    proof.map_err(|error| StoreError::Damaged(error.to_string()))
+/// The stored hashes of one log, each tile read on a snapshot of its own: stored hashes never change.
+struct Stored<'a> {
+    shared: &'a Shared,
+    log: Log,
 }
 
-fn out_of_range(error: TreeProofError) -> StoreError {
-    StoreError::Engine(error.to_string())
+impl TileSource for Stored<'_> {
+    type Error = StoreError;
+
+    fn hashes(&self, level: u8, start: u64, count: u16) -> Result<Vec<Hash>, StoreError> {
+        let log = self.log;
+        self.shared
+            .pool
+            .snapshot(|conn| LogHashes { conn, log }.hashes(level, start, count))
+    }
+}
+
+fn made(proof: Result<Vec<Hash>, ProveError<StoreError>>) -> Result<Vec<Hash>, StoreError> {
+    proof.map_err(|error| match error {
+        ProveError::Source(error) => error,
+        ProveError::OutOfRange { .. } => StoreError::Engine(error.to_string()),
+        ProveError::Count { .. } | ProveError::Mathematics => {
+            StoreError::Damaged(error.to_string())
+        }
+    })
 }
 
 /// The proof that the leaf is in the tree.
@@ -23,21 +39,8 @@ pub(crate) fn inclusion(
     tree: &Tree,
     index: u64,
 ) -> Result<Vec<Hash>, StoreError> {
-    match tree.inclusion_proof(tree.size(), index) {
-        Ok(proof) => Ok(proof),
-        Err(TreeProofError::NotInMemory) => shared.pool.snapshot(|conn| {
-            let source = Remembered {
-                stored: LogHashes { conn, log },
-                tiles: &shared.tiles,
-            };
-            made::<ProveError<_>>(countersign_ledger::inclusion_proof(
-                &source,
-                tree.size(),
-                index,
-            ))
-        }),
-        Err(error) => Err(out_of_range(error)),
-    }
+    let tiles = shared.tiles.get(log);
+    made(tree.inclusion_proof_from(&Stored { shared, log }, tiles, tree.size(), index))
 }
 
 /// The proof that the log of `new_size` entries extends that of `old_size`, both within the tree.
@@ -48,17 +51,6 @@ pub(crate) fn consistency(
     old_size: u64,
     new_size: u64,
 ) -> Result<Vec<Hash>, StoreError> {
-    match tree.consistency_proof(old_size, new_size) {
-        Ok(proof) => Ok(proof),
-        Err(TreeProofError::NotInMemory) => shared.pool.snapshot(|conn| {
-            let source = Remembered {
-                stored: LogHashes { conn, log },
-                tiles: &shared.tiles,
-            };
-            made::<ProveError<_>>(countersign_ledger::consistency_proof(
-                &source, old_size, new_size,
-            ))
-        }),
-        Err(error) => Err(out_of_range(error)),
-    }
+    let tiles = shared.tiles.get(log);
+    made(tree.consistency_proof_from(&Stored { shared, log }, tiles, old_size, new_size))
 }

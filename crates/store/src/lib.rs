@@ -37,7 +37,6 @@ mod proof_stage;
 mod publish;
 mod raw;
 mod rebuild;
-mod remembered;
 mod salvage;
 mod schema;
 mod shared;

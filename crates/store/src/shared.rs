@@ -8,8 +8,7 @@ use crate::contract::{Log, StoreError};
 use crate::locked::{copied, locked, replace_if};
 use crate::per_log::PerLog;
 use crate::pool::Pool;
-use crate::remembered::FullTiles;
-use countersign_ledger::{SignedCheckpoint, Tree, VerifierKey};
+use countersign_ledger::{SignedCheckpoint, TileCache, Tree, VerifierKey};
 
 /// A log as the outside sees it: a signed checkpoint, and the tree that proofs under it come from.
 pub(crate) struct Published {
@@ -23,7 +22,7 @@ pub(crate) struct Shared {
     path: PathBuf,
     pub(crate) keys: PerLog<VerifierKey>,
     pub(crate) pool: Pool,
-    pub(crate) tiles: FullTiles,
+    pub(crate) tiles: PerLog<TileCache>,
     published: PerLog<RwLock<Arc<Published>>>,
     /// The newest cosigned state of the authorizations log: what it covers stays provable to
     /// hosts that demand a witness, also while the witness is away.
@@ -40,7 +39,7 @@ impl Shared {
     ) -> Self {
         Self {
             pool: Pool::new(path.clone()),
-            tiles: FullTiles::default(),
+            tiles: PerLog::default(),
             path,
             keys,
             published: PerLog {

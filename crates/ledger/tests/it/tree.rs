@@ -1,6 +1,8 @@
 //! The tree in memory: equal to the recursive definition at every size, restorable, bounded.
 
-use countersign_ledger::{Hash, ProveError, RestoreError, Tree, TreeProofError, leaf_hash};
+use countersign_ledger::{
+    Hash, ProveError, RestoreError, TileCache, Tree, TreeProofError, leaf_hash,
+};
 use proptest::prelude::*;
 
 use crate::fixture::{MemoryStore, leaf, leaves};
@@ -107,6 +109,47 @@ fn beyond_two_levels_of_tiles() {
         assert_eq!(restored.append(leaf(index)), tree.append(leaf(index)));
     }
     assert_eq!(restored, tree);
+}
+
+#[test]
+fn proofs_of_any_age_read_each_full_tile_once() {
+    let leaves: Vec<Hash> = (0..66_000_u32)
+        .map(|i| leaf_hash(&i.to_be_bytes()))
+        .collect();
+    let (store, tree) = MemoryStore::with_leaves(&leaves);
+    let tiles = TileCache::default();
+    let sizes = [1, 255, 256, 257, 5_000, 40_000, 61_000, 65_536, 65_900];
+    for round in 0..2 {
+        store.reads.set(0);
+        for old in sizes {
+            for new in sizes.into_iter().chain([66_000]).filter(|new| *new > old) {
+                let proof = tree
+                    .consistency_proof_from(&store, &tiles, old, new)
+                    .unwrap();
+                let stored = countersign_ledger::consistency_proof(&store, old, new).unwrap();
+                assert_eq!(proof, stored, "{old} {new}");
+                let proof = tree.inclusion_proof_from(&store, &tiles, new, old).unwrap();
+                let stored = countersign_ledger::inclusion_proof(&store, new, old).unwrap();
+                assert_eq!(proof, stored, "{old} {new}");
+            }
+        }
+        // To the newest size, with what the first round read.
+        store.reads.set(0);
+        for old in sizes {
+            tree.consistency_proof_from(&store, &tiles, old, 66_000)
+                .unwrap();
+        }
+        assert_eq!(store.reads.get(), 0, "round {round}");
+    }
+    assert_eq!(
+        tree.consistency_proof_from(&store, &tiles, 5, 66_001),
+        Err(ProveError::OutOfRange {
+            position: 66_001,
+            size: 66_000
+        })
+    );
+    let beyond = tree.inclusion_proof_from(&store, &tiles, 66_000, 66_000);
+    assert!(matches!(beyond, Err(ProveError::OutOfRange { .. })));
 }
 
 #[test]
