@@ -10,21 +10,34 @@ use rusqlite::Connection;
 
 use crate::cache::{DocumentCache, Known};
 use crate::contract::{Document, DocumentQuery, StoreError};
-use crate::tables::documents;
+use crate::tables::documents::{self, Found};
 
 /// One document as the job has it: none where it is not there, or was removed.
 struct Slot {
     known: Known,
     written: bool,
+    /// By what the stored document is found, where the job looked at it.
+    stored: Option<Found>,
 }
 
 impl Slot {
-    fn new(document: Option<Document>, written: bool) -> Self {
-        let known = Known {
-            document,
-            value: None,
-        };
-        Self { known, written }
+    fn read(known: Known) -> Self {
+        Self {
+            stored: known.document.as_ref().map(Found::of),
+            known,
+            written: false,
+        }
+    }
+
+    const fn written(document: Option<Document>) -> Self {
+        Self {
+            known: Known {
+                document,
+                value: None,
+            },
+            written: true,
+            stored: None,
+        }
     }
 }
 
@@ -45,7 +58,10 @@ impl Buffered {
             return Ok(document);
         }
         let document = documents::get(conn, kind, key)?;
-        let slot = Slot::new(document.clone(), false);
+        let slot = Slot::read(Known {
+            document: document.clone(),
+            value: None,
+        });
         let mut kinds = self.0.borrow_mut();
         kinds.entry(kind).or_default().insert(key.to_owned(), slot);
         Ok(document)
@@ -66,11 +82,7 @@ impl Buffered {
         }
         let known = cache?.get(kind, key)?.clone();
         let found = read(&known);
-        let slot = Slot {
-            known,
-            written: false,
-        };
-        of_kind.insert(key.to_owned(), slot);
+        of_kind.insert(key.to_owned(), Slot::read(known));
         Some(found)
     }
 
@@ -83,7 +95,7 @@ impl Buffered {
             slot.known.document = document;
             slot.known.value = None;
         } else {
-            of_kind.insert(key.to_owned(), Slot::new(document, true));
+            of_kind.insert(key.to_owned(), Slot::written(document));
         }
     }
 
@@ -147,9 +159,10 @@ impl Buffered {
     pub(crate) fn write(&self, conn: &Connection) -> Result<(), StoreError> {
         for (kind, of_kind) in self.0.borrow().iter() {
             for (key, slot) in of_kind.iter().filter(|(_, slot)| slot.written) {
-                match &slot.known.document {
-                    Some(document) => documents::put(conn, document)?,
-                    None => documents::remove(conn, kind, key)?,
+                match (&slot.known.document, &slot.stored) {
+                    (Some(document), Some(stored)) => documents::replace(conn, document, stored)?,
+                    (Some(document), None) => documents::put(conn, document)?,
+                    (None, _) => documents::remove(conn, kind, key)?,
                 }
             }
         }

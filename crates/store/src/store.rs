@@ -197,6 +197,10 @@ impl Store {
         pending
     }
 
+    pub(crate) const fn is_writer(&self) -> bool {
+        self.queue.is_some()
+    }
+
     /// Why nothing is written any more, where that is so.
     #[must_use]
     pub fn stopped(&self) -> Option<StoreError> {

@@ -29,6 +29,62 @@ pub(crate) fn put(conn: &Connection, document: &Document) -> Result<(), StoreErr
     Ok(())
 }
 
+/// By what a document is found, besides its kind and key: all that indexes hold of it.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Found {
+    state: String,
+    due_at: Option<Timestamp>,
+    order: u64,
+    listed: bool,
+}
+
+impl Found {
+    pub(crate) fn of(document: &Document) -> Self {
+        Self {
+            state: document.state.clone(),
+            due_at: document.due_at,
+            order: document.order,
+            listed: document.listed,
+        }
+    }
+}
+
+/// Replaces a document that is there as `stored`. No index is written that would say the same: an
+/// update touches each index of which it sets a column, whatever it sets it to.
+pub(crate) fn replace(
+    conn: &Connection,
+    document: &Document,
+    stored: &Found,
+) -> Result<(), StoreError> {
+    let Document {
+        kind,
+        key,
+        state,
+        body,
+        ..
+    } = document;
+    let due_at = document.due_at.map(Timestamp::unix_millis);
+    let updated = if Found::of(document) == *stored {
+        conn.prepare_cached("UPDATE documents SET body = ?3 WHERE kind = ?1 AND key = ?2")?
+            .execute(params![kind, key, body])?
+    } else if (document.order, document.listed) == (stored.order, stored.listed) {
+        conn.prepare_cached(
+            "UPDATE documents SET state = ?3, due_at = ?4, body = ?5
+             WHERE kind = ?1 AND key = ?2",
+        )?
+        .execute(params![kind, key, state, due_at, body])?
+    } else {
+        return put(conn, document);
+    };
+    if updated == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Damaged(format!(
+            "the {kind} `{key}` is not there any more"
+        )))
+    }
+}
+
 /// Removes a document, if it is there.
 pub(crate) fn remove(conn: &Connection, kind: &str, key: &str) -> Result<(), StoreError> {
     conn.prepare_cached("DELETE FROM documents WHERE kind = ?1 AND key = ?2")?
@@ -257,6 +313,60 @@ mod tests {
                 .any(|step| step.ends_with("TEMP B-TREE FOR ORDER BY"));
             assert_eq!(sorts_all, query.key_prefix.is_some(), "{sql}\n{steps:#?}");
         }
+    }
+
+    #[test]
+    fn a_replaced_document_is_found_by_what_it_says_now_alone() {
+        let conn = Connection::open_in_memory().unwrap();
+        crate::schema::migrate(&conn).unwrap();
+        let first = Document {
+            kind: "kind",
+            key: "key".into(),
+            state: "new".into(),
+            due_at: Some(Timestamp::from_unix_seconds(1)),
+            order: 1,
+            listed: true,
+            body: "first".into(),
+        };
+        put(&conn, &first).unwrap();
+        let mut stored = first;
+        let next = |change: &dyn Fn(&mut Document)| {
+            let mut next = stored.clone();
+            change(&mut next);
+            next
+        };
+        let states = ["new", "done"];
+        for changed in [
+            next(&|it| it.body = "second".into()),
+            next(&|it| it.state = "done".into()),
+            next(&|it| it.due_at = None),
+            next(&|it| it.order = 7),
+            next(&|it| it.listed = false),
+        ] {
+            replace(&conn, &changed, &Found::of(&stored)).unwrap();
+            let found = get(&conn, "kind", "key").unwrap();
+            assert_eq!(found.as_ref(), Some(&changed));
+            for state in states {
+                for (due_by, before) in [(None, None), (Some(9), None), (None, Some(5))] {
+                    let asked = DocumentQuery {
+                        states: &[state],
+                        due_by: due_by.map(Timestamp::from_unix_seconds),
+                        before,
+                        ..DocumentQuery::default()
+                    };
+                    let expected: Vec<_> = Some(changed.clone())
+                        .filter(|it| fits(it, &asked))
+                        .into_iter()
+                        .collect();
+                    assert_eq!(query(&conn, "kind", &asked).unwrap(), expected);
+                }
+            }
+            // Back to the first, from what it became.
+            replace(&conn, &stored, &Found::of(&changed)).unwrap();
+        }
+        stored.key = "another".into();
+        let nowhere = replace(&conn, &stored, &Found::of(&stored));
+        assert!(matches!(nowhere, Err(StoreError::Damaged(_))));
     }
 
     #[test]
