@@ -38,6 +38,7 @@ mod govern;
 mod halt;
 mod observe;
 mod prepare;
+mod proposals;
 mod propose;
 mod reconcile;
 mod redeem;
@@ -70,7 +71,8 @@ use std::sync::Arc;
 pub struct Gate {
     store: Store,
     warrant_key: SigningKey,
-    worlds: world::WorldCache,
+    worlds: Arc<world::WorldCache>,
+    proposals: proposals::Proposals,
 }
 
 impl Gate {
@@ -80,7 +82,8 @@ impl Gate {
         Self {
             store,
             warrant_key,
-            worlds: world::WorldCache::default(),
+            worlds: Arc::default(),
+            proposals: proposals::Proposals::default(),
         }
     }
 
@@ -90,12 +93,12 @@ impl Gate {
         &self.store
     }
 
-    /// Roster, policy, halts and feeds as they are now.
+    /// Roster, policy, halts and feeds as they are now, all that was answered among it.
     ///
     /// # Errors
     /// When storage fails, or the deployment has not been founded.
     pub fn world(&self) -> Result<Arc<World>, GateError> {
-        self.store.read(|view| self.worlds.at(view))
+        self.worlds.now(&self.store)
     }
 
     /// Reads from one consistent view, together with the world of that view.
@@ -117,13 +120,16 @@ impl Gate {
         job: impl FnOnce(&mut dyn Write) -> Result<T, GateError> + Send + 'static,
     ) -> Pending<T, GateError> {
         let epoch = world.epoch;
-        self.store.submit(move |tx| {
-            if state::load::<world::EpochRecord>(tx, "current")? == Some(epoch) {
-                job(tx)
-            } else {
-                Err(GateError::Changed)
-            }
-        })
+        let worlds = Arc::clone(&self.worlds);
+        self.store
+            .submit(move |tx| match state::load(tx, "current")? {
+                Some(met) if met == epoch => job(tx),
+                Some(met) => {
+                    worlds.meet(met);
+                    Err(GateError::Changed)
+                }
+                None => Err(GateError::Changed),
+            })
     }
 
     /// A compact JWS by the gate's own key.

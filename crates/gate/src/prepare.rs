@@ -156,14 +156,19 @@ impl Gate {
     fn change_with_proposal(
         &self,
         change: &ChangeId,
-    ) -> Result<(Arc<World>, Verified<Proposal>), GateError> {
-        self.store.read(|view| {
-            let world = self.worlds.at(view)?;
-            let record = load_change(view, change)?;
-            let jws = proposal_jws(view, &record)?;
-            let proposal = countersign_verify::proposal::verify(&jws, &world.roster)?;
-            Ok((world, proposal))
-        })
+    ) -> Result<(Arc<World>, Arc<Verified<Proposal>>), GateError> {
+        let world = self.world()?;
+        if let Some(proposal) = self.proposals.get(change, &world.roster.head) {
+            return Ok((world, proposal));
+        }
+        let jws = self
+            .store
+            .read(|view| proposal_jws(view, &load_change(view, change)?))?;
+        let proposal = countersign_verify::proposal::verify(&jws, &world.roster)?;
+        let proposal = Arc::new(proposal);
+        let known = Arc::clone(&proposal);
+        self.proposals.put(change.clone(), world.roster.head, known);
+        Ok((world, proposal))
     }
 }
 

@@ -68,6 +68,7 @@ impl Gate {
     ) -> Result<Proposed, GateError> {
         let world = self.world()?;
         let proposal = countersign_verify::proposal::verify(&submission.proposal, &world.roster)?;
+        let proposal = Arc::new(proposal);
         check(&world, agent, &proposal, &submission, now)?;
         let digest = *proposal.digest();
         let plans = submission
@@ -78,7 +79,8 @@ impl Gate {
         let frame = Frame::new(&world, now);
         let agent = agent.clone();
         let gathered = self.gather_ahead(&world, &agent, &proposal, &digest, &plans, now)?;
-        self.submit(&Arc::clone(&world), move |tx| {
+        let (roster, known) = (world.roster.head, Arc::clone(&proposal));
+        let submitted = self.submit(&Arc::clone(&world), move |tx| {
             if let Some(earlier) = repeated(tx, &agent, &submission.request, &digest)? {
                 return Ok(earlier);
             }
@@ -119,8 +121,12 @@ impl Gate {
                 state,
                 repeated: false,
             })
-        })
-        .await
+        });
+        let proposed = submitted.await?;
+        if !proposed.repeated {
+            self.proposals.put(proposed.change.clone(), roster, known);
+        }
+        Ok(proposed)
     }
 
     /// The facts for a proposal that comes with the plans of all its hosts, gathered before the

@@ -6,7 +6,7 @@ mod minting;
 use crate::error::{GateError, Withheld};
 use crate::gather::{self, Gathered, Inputs, Plans};
 use crate::prepare::load_execution;
-use crate::propose::{load_change, load_proposal, proposal_jws};
+use crate::propose::{load_change, load_proposal};
 use crate::state::{self, ChangeRecord, ExecutionRecord};
 use crate::world::World;
 use crate::{Frame, Gate};
@@ -42,18 +42,43 @@ pub struct Redemption {
 
 /// What the transaction came to.
 pub(crate) enum Redeemed {
-    /// The warrant stands at this index.
-    Issued(u64),
+    /// The warrant is in the log.
+    Issued(Box<Issued>),
     /// It was decided again, or the host dropped out: entries were written, but no warrant.
     Withheld(Withheld),
+}
+
+/// A warrant that is in the log.
+pub(crate) struct Issued {
+    /// The index of its entry.
+    index: u64,
+    /// Its JWS, which is the entry.
+    jws: String,
+    /// Its change.
+    record: ChangeRecord,
+}
+
+impl Issued {
+    /// The warrant at this index.
+    fn read(view: &dyn Read, index: u64, record: ChangeRecord) -> Result<Self, GateError> {
+        let damaged = || StoreError::Damaged(format!("entry {index} should be a warrant"));
+        let bytes = view
+            .entry(Log::Authorizations, index)?
+            .ok_or_else(damaged)?;
+        let jws = String::from_utf8(bytes).map_err(|_| damaged())?;
+        Ok(Self { index, jws, record })
+    }
 }
 
 /// What one snapshot shows of what is redeemed.
 struct Seen {
     world: Arc<World>,
+    /// The warrant, where there is one that can still be used or settled.
+    issued: Option<Issued>,
     record: ChangeRecord,
     execution: ExecutionRecord,
     executions: Vec<ExecutionRecord>,
+    proposal_jws: String,
     proposal: Proposal,
     gathered: Option<Gathered>,
     /// Of the authorizations log.
@@ -95,9 +120,10 @@ impl Gate {
         redemption: Redemption,
         now: Timestamp,
     ) -> Result<Handover, GateError> {
-        let seen = self.view_for(&redemption, now)?;
-        let index = match issued(&seen.execution) {
-            Some(index) => index,
+        let mut seen = self.view_for(&redemption, now)?;
+        let proposal = std::mem::take(&mut seen.proposal_jws);
+        let issued = match seen.issued.take() {
+            Some(issued) => issued,
             None => {
                 may_issue(
                     &seen.world,
@@ -122,12 +148,12 @@ impl Gate {
                     })
                     .await?;
                 match redeemed {
-                    Redeemed::Issued(index) => index,
+                    Redeemed::Issued(issued) => *issued,
                     Redeemed::Withheld(why) => return Err(why.into()),
                 }
             }
         };
-        self.hand_over(&redemption, index, now)
+        self.hand_over(&redemption, issued, proposal, now)
     }
 
     fn view_for(&self, redemption: &Redemption, now: Timestamp) -> Result<Seen, GateError> {
@@ -135,9 +161,12 @@ impl Gate {
             let world = self.worlds.at(view)?;
             let record = load_change(view, &redemption.change)?;
             let execution = load_execution(view, &redemption.change, &redemption.host)?;
-            let (_, proposal) = load_proposal(view, &record)?;
+            let (proposal_jws, proposal) = load_proposal(view, &record)?;
             let executions = state::executions(view, &record.id)?;
-            let gathered = if issued(&execution).is_none() && record.authorization.is_some() {
+            let issued = issued(&execution)
+                .map(|index| Issued::read(view, index, record.clone()))
+                .transpose()?;
+            let gathered = if issued.is_none() && record.authorization.is_some() {
                 let plans = Plans::read(view, decided_on(&record, &executions))?;
                 let inputs = Inputs::of(&record, &proposal, &plans);
                 Some(gather::gather(view, &world, &inputs, now)?)
@@ -147,9 +176,11 @@ impl Gate {
             Ok(Seen {
                 head: view.head(Log::Authorizations)?,
                 world,
+                issued,
                 record,
                 execution,
                 executions,
+                proposal_jws,
                 proposal,
                 gathered,
             })
@@ -160,17 +191,17 @@ impl Gate {
     fn hand_over(
         &self,
         redemption: &Redemption,
-        index: u64,
+        issued: Issued,
+        proposal: String,
         now: Timestamp,
     ) -> Result<Handover, GateError> {
-        let proof = self.store.proof(Log::Authorizations, index)?;
+        let proof = self.store.proof(Log::Authorizations, issued.index)?;
         let size = proof.checkpoint().claimed().size();
         // A host that has seen more than this gate can show refuses: a log was rolled back.
         let known = redemption.checkpoint_size.min(size);
         let consistency = self.store.consistency(Log::Authorizations, known, size)?;
+        let record = issued.record;
         self.view(|view, world| {
-            let record = load_change(view, &redemption.change)?;
-            let warrant = warrant_at(view, index)?;
             let rules = record
                 .decision
                 .as_ref()
@@ -187,7 +218,7 @@ impl Gate {
                 halted,
             };
             Ok(Handover {
-                warrant,
+                warrant: issued.jws,
                 proof: proof.to_string(),
                 lease: self.sign(jws::LEASE_TYP, &canonical::to_bytes(&lease)?),
                 consistency: consistency
@@ -196,7 +227,7 @@ impl Gate {
                     .collect(),
                 roster: roster_changes(view, world, redemption.roster_version)?,
                 statements: statements(view, &record)?,
-                proposal: proposal_jws(view, &record)?,
+                proposal,
                 plans: record.plans,
             })
         })
@@ -231,14 +262,6 @@ pub(crate) fn read_entry(view: &dyn Read, index: u64) -> Result<Entry, GateError
         LogEntry::Entry(entry) => Ok(*entry),
         LogEntry::Warrant(_) => Err(damaged("is a warrant").into()),
     }
-}
-
-fn warrant_at(view: &dyn Read, index: u64) -> Result<String, GateError> {
-    let damaged = || StoreError::Damaged(format!("entry {index} should be a warrant"));
-    let bytes = view
-        .entry(Log::Authorizations, index)?
-        .ok_or_else(damaged)?;
-    Ok(String::from_utf8(bytes).map_err(|_| damaged())?)
 }
 
 /// The humans' statements that an approval rests on.

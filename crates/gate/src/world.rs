@@ -17,11 +17,12 @@ use countersign_facts::feed::{self, Content, FeedKind, Feeds, FreshnessLimits};
 use countersign_facts::observed::CategoryPatterns;
 use countersign_facts::ssvc::Tables;
 use countersign_policy::{Policy, PolicySource, Sensitive};
-use countersign_store::{DocumentQuery, Read, StoreError, Write};
+use countersign_store::{DocumentQuery, Log, Read, Store, StoreError, Write};
 use countersign_verify::roster::{self, VerifiedRoster};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The index of the last entry that changed roster, policy, inventory, feeds or halts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -283,7 +284,13 @@ pub(crate) fn covers(
 
 /// Keeps the last [`World`] until its epoch passes.
 #[derive(Default)]
-pub struct WorldCache(Mutex<Option<Arc<World>>>);
+pub struct WorldCache {
+    kept: Mutex<Option<Arc<World>>>,
+    /// The world that was found while the log was published to this size.
+    current: Mutex<Option<(u64, Arc<World>)>>,
+    /// The newest epoch that a job met instead of the one it was prepared on.
+    met: AtomicU64,
+}
 
 impl WorldCache {
     /// The world as this view has it.
@@ -296,7 +303,7 @@ impl WorldCache {
                 "this deployment has not been founded; run `countersign init`".into(),
             )
         })?;
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = locked(&self.kept);
         match kept.as_ref() {
             Some(world) if world.epoch == epoch => Ok(Arc::clone(world)),
             Some(_) | None => {
@@ -306,6 +313,37 @@ impl WorldCache {
             }
         }
     }
+
+    /// A world that holds all that was answered by now, so without a view where nothing was
+    /// published since the last look.
+    ///
+    /// # Errors
+    /// As [`WorldCache::at`].
+    pub(crate) fn now(&self, store: &Store) -> Result<Arc<World>, GateError> {
+        // INVARIANT (what was answered holds): read before the view. An entry is published before
+        // its job is answered, so while the size stays, no answer has told of another world.
+        let size = store.answered_size(Log::Authorizations);
+        if let Some((at, world)) = locked(&self.current).as_ref()
+            && Some(*at) == size
+            && world.epoch.index >= self.met.load(Ordering::SeqCst)
+        {
+            return Ok(Arc::clone(world));
+        }
+        let world = store.read(|view| self.at(view))?;
+        if let Some(size) = size {
+            *locked(&self.current) = Some((size, Arc::clone(&world)));
+        }
+        Ok(world)
+    }
+
+    /// A job met this epoch: worlds before it are of no use any more, published or not.
+    pub(crate) fn meet(&self, epoch: EpochRecord) {
+        self.met.fetch_max(epoch.index, Ordering::SeqCst);
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn read_source(store: &dyn Read, record: &PolicyRecord) -> Result<PolicySource, GateError> {

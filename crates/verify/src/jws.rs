@@ -115,6 +115,12 @@ impl<T> Verified<T> {
         self.digest.get_or_init(|| Digest::of(&self.payload))
     }
 
+    /// The text that was verified.
+    #[must_use]
+    pub fn jws(&self) -> &str {
+        &self.jws
+    }
+
     /// The digest of the whole JWS text: by it warrants and kept documents are named.
     #[must_use]
     pub fn jws_digest(&self) -> &Digest {

@@ -1,7 +1,7 @@
 //! What happens inside the transaction of a redemption: whose turn it is, the decision on fresh
 //! facts, and the warrant as a log entry. Nothing leaves the process from here.
 
-use super::{Redeemed, Redemption, decided_on, issued, may_issue};
+use super::{Issued, Redeemed, Redemption, decided_on, issued, may_issue};
 use crate::decide;
 use crate::error::{GateError, Withheld};
 use crate::gather::{self, Gathered, Inputs, Plans};
@@ -46,7 +46,8 @@ impl Minting<'_> {
         let execution = load_execution(tx, &self.request.change, &self.request.host)?;
         // INVARIANT (one spend): a retry that raced finds the warrant of the first.
         if let Some(index) = issued(&execution) {
-            return Ok(Redeemed::Issued(index));
+            let issued = Issued::read(tx, index, record)?;
+            return Ok(Redeemed::Issued(Box::new(issued)));
         }
         let executions = state::executions(tx, &record.id)?;
         may_issue(self.world, &record, &execution, &executions, now)?;
@@ -82,7 +83,9 @@ impl Minting<'_> {
         );
         let signature = ed25519_dalek::Signer::sign(signer, input.as_bytes());
         let jws = jws::assemble(&input, &signature.to_bytes());
-        Ok(Redeemed::Issued(fold::append_warrant(tx, &jws)?.index))
+        let index = fold::append_warrant(tx, &jws)?.index;
+        let issued = Issued { index, jws, record };
+        Ok(Redeemed::Issued(Box::new(issued)))
     }
 
     /// This host, or another, gets no warrant any more.

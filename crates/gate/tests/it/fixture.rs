@@ -23,12 +23,13 @@ use countersign_gate::{
     Gate, GateError, InventoryChange, PolicyChange, Proposed, Redemption, Submission, found,
 };
 use countersign_ledger::{LogSigner, Origin};
-use countersign_store::{Options, Signers, Store};
+use countersign_store::{Cosigner, Options, Signers, Store};
 use ed25519_dalek::{Signer, SigningKey};
 use pollster::block_on;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub const AGENT: &str = "patch-bot";
 
@@ -84,11 +85,15 @@ fn log_signer(origin: &str, seed: u8) -> LogSigner {
 }
 
 pub fn open(dir: &Path) -> Store {
+    open_with(dir, Options::default())
+}
+
+fn open_with(dir: &Path, options: Options) -> Store {
     let signers = Signers {
         recommendations: log_signer("example/test/recommendations", 1),
         authorizations: log_signer("example/test/authorizations", 2),
     };
-    Store::open(&dir.join("countersign.db"), signers, Options::default()).unwrap()
+    Store::open(&dir.join("countersign.db"), signers, options).unwrap()
 }
 
 /// Where the database is.
@@ -134,6 +139,20 @@ impl World {
             world.observe(host, RollbackSource::Mirror);
         }
         world
+    }
+
+    /// Closes the store, and opens it again with this cosigner.
+    pub fn reopen(&mut self, cosigner: Option<Arc<dyn Cosigner>>) {
+        let elsewhere = tempfile::tempdir().unwrap();
+        drop(std::mem::replace(
+            &mut self.gate,
+            Gate::new(open(elsewhere.path()), key("warrant")),
+        ));
+        let options = Options {
+            cosigner,
+            ..Options::default()
+        };
+        self.gate = Gate::new(open_with(self.dir.path(), options), key("warrant"));
     }
 
     fn found(&mut self, hosts: &[&str]) {

@@ -4,13 +4,17 @@
 use crate::fixture::*;
 use countersign_domain::plan::RollbackSource;
 use countersign_domain::receipt::Ending;
+use countersign_domain::statement::{HaltScope, Subject};
 use countersign_domain::{ChangeState, RequestId, jws};
 use countersign_gate::{GateError, Redemption, Submission, Withheld};
-use countersign_store::StoreError;
+use countersign_ledger::WitnessKey;
+use countersign_store::{CosignError, CosignRequest, Cosigner, Log, StoreError};
 use pollster::block_on;
 use std::pin::pin;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 /// Holds the writer until this is dropped: what is submitted meanwhile waits in order.
 fn hold(world: &World) -> Sender<()> {
@@ -92,4 +96,68 @@ fn an_observation_that_arrives_in_between_is_what_is_decided_on() {
     assert_eq!(decided(&world, false), ChangeState::Authorized);
     world.now = world.now.plus_seconds(30);
     assert_ne!(decided(&world, true), ChangeState::Authorized);
+}
+
+/// A witness that does not answer before it is told to.
+struct Hesitant(Mutex<Receiver<()>>);
+
+impl Cosigner for Hesitant {
+    fn witnesses(&self) -> &[WitnessKey] {
+        &[]
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    fn cosign(&self, _: &CosignRequest<'_>) -> Result<String, CosignError> {
+        let _ = self.0.lock().unwrap().recv();
+        Err(CosignError("it only hesitates".into()))
+    }
+}
+
+#[test]
+fn a_halt_that_no_witness_has_seen_yet_holds_all_the_same() {
+    let mut world = World::new(&["web-1", "web-2"]);
+    let (answer, hesitation) = channel();
+    world.reopen(Some(Arc::new(Hesitant(Mutex::new(hesitation)))));
+    // The first signature of a head is cosigned, too.
+    answer.send(()).unwrap();
+    let before = world.gate.world().unwrap().halts.epoch;
+    let size = |world: &World| {
+        let head = |view: &dyn countersign_store::Read| view.head(Log::Authorizations);
+        world.gate.store().read(head).unwrap().size
+    };
+    let committed = size(&world);
+    let subject = Subject::Halt {
+        halt: HaltScope::Everything,
+    };
+    let signed = world.sign("omar", subject);
+    let mut halted = pin!(world.gate.halt(signed, world.now));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(halted.as_mut().poll(&mut context).is_pending());
+    while size(&world) == committed {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+
+    // Committed, not published: whoever asks without a view sees what was answered so far.
+    assert_eq!(world.gate.world().unwrap().halts.epoch, before);
+    // A request that was prepared on that is prepared again, and does not end in a conflict.
+    let proposal = world.proposal("openssl", &[&["web-1"]]);
+    let jws = sign_jws(AGENT, jws::PROPOSAL_TYP, &proposal);
+    let submission = Submission {
+        request: RequestId::new("while-halted").unwrap(),
+        proposal: jws,
+        rationale: None,
+        plans: Vec::new(),
+    };
+    let agent = agent();
+    let mut proposed = pin!(world.gate.propose(&agent, submission, world.now));
+    while world.gate.world().unwrap().halts.epoch == before {
+        assert!(proposed.as_mut().poll(&mut context).is_pending());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(answer);
+    assert_eq!(block_on(proposed).unwrap().state, ChangeState::Preparing);
+    assert_eq!(block_on(halted).unwrap(), before + 1);
 }
