@@ -25,7 +25,9 @@ mod why;
 pub use documents::{DocumentSummary, MissingDocument, check_documents};
 pub use finding::{FINDINGS_MAX, Finding, FindingKind, Findings};
 pub use folder::{FolderError, FolderSource};
-pub use log::{LogReport, LogSummary, Progress, TrustedRoots, verify_folder, verify_log};
+pub use log::{
+    DemandedDocuments, LogReport, LogSummary, Progress, TrustedRoots, verify_folder, verify_log,
+};
 pub use source::{Blob, LogName, Source, SourceError};
 pub use why::{
     Asked, Authorized, Basis, Closed, Decided, Ended, ExecutedOn, FactLine, Freshness, HaltLine,

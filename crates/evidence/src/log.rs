@@ -8,7 +8,7 @@ mod commitments;
 mod recommendations;
 mod report;
 
-pub use report::{LogReport, LogSummary, Progress, TrustedRoots};
+pub use report::{DemandedDocuments, LogReport, LogSummary, Progress, TrustedRoots};
 
 use crate::documents::Documents;
 use crate::finding::{FindingKind, Findings, Note};
@@ -124,6 +124,7 @@ fn verify_with(
         recommendations: Recommendations::new(source, recommended_size)?,
         commitments: Commitments::new(source, recommended_size),
         documents: Documents::of(source)?,
+        demanded: trusted.documents,
         summing: Summing::default(),
         findings,
     };
@@ -131,6 +132,12 @@ fn verify_with(
     examination.rest_of_recommendations(recommended_size, recommended_root, progress)?;
     examination.check_end(size, stated)?;
     let mut findings = examination.findings;
+    let documents = examination.documents.summary();
+    if trusted.documents == DemandedDocuments::All && !documents.carried {
+        findings
+            .at(LogName::Authorizations, None)
+            .say(FindingKind::Missing, documents.to_string());
+    }
     let roster = examination.replay.roster();
     for (log, checkpoint) in [
         (LogName::Recommendations, &recommended),
@@ -152,7 +159,7 @@ fn verify_with(
         trial: roster.is_some_and(|roster| roster.trial),
         roster_version: roster.map_or(0, |roster| roster.version),
         changes: examination.replay.changes_seen(),
-        documents: examination.documents.summary(),
+        documents,
         authorizations: examination.summing.summary(size, examination.tree.root()),
         recommendations: examination.recommendations.summary(),
         findings,
@@ -224,6 +231,7 @@ struct Examination<'s> {
     recommendations: Recommendations<'s>,
     commitments: Commitments<'s>,
     documents: Documents<'s>,
+    demanded: DemandedDocuments,
     summing: Summing,
     findings: Findings,
 }
@@ -291,8 +299,11 @@ impl Examination<'_> {
         if let Proven::Proposed(proposal) = &proven {
             named.extend(named_by_proposal(proposal));
         }
+        let lost_are_known = self.demanded == DemandedDocuments::None;
         self.documents.see(&named, &mut |missing| {
-            note.say(FindingKind::Missing, missing.to_string());
+            if missing.altered || !lost_are_known {
+                note.say(FindingKind::Missing, missing.to_string());
+            }
         })?;
         observer(index, &entry, &proven, &self.replay);
         failed.map_or(Ok(()), Err)

@@ -93,7 +93,7 @@ impl Gate {
         &self.store
     }
 
-    /// Roster, policy, halts and feeds as they are now, all that was answered among it.
+    /// Roster, policy, halts and feeds as they are now.
     ///
     /// # Errors
     /// When storage fails, or the deployment has not been founded.
@@ -121,15 +121,17 @@ impl Gate {
     ) -> Pending<T, GateError> {
         let epoch = world.epoch;
         let worlds = Arc::clone(&self.worlds);
-        self.store
-            .submit(move |tx| match state::load(tx, "current")? {
-                Some(met) if met == epoch => job(tx),
-                Some(met) => {
-                    worlds.meet(met);
-                    Err(GateError::Changed)
-                }
-                None => Err(GateError::Changed),
-            })
+        self.store.submit(move |tx| {
+            let found = state::load::<world::EpochRecord>(tx, "current")?;
+            if found != Some(epoch) {
+                found.into_iter().for_each(|met| worlds.meet(met));
+                return Err(GateError::Changed);
+            }
+            let done = job(tx)?;
+            let left = state::load(tx, "current")?;
+            left.into_iter().for_each(|made| worlds.meet(made));
+            Ok(done)
+        })
     }
 
     /// A compact JWS by the gate's own key.

@@ -45,7 +45,9 @@ impl Proposals {
     pub(crate) fn put(&self, change: ChangeId, roster: Digest, proposal: Arc<Verified<Proposal>>) {
         let mut all = self.locked();
         all.young.bytes += proposal.jws().len();
-        all.young.known.insert(change, (roster, proposal));
+        if let Some((_, replaced)) = all.young.known.insert(change, (roster, proposal)) {
+            all.young.bytes -= replaced.jws().len();
+        }
         if all.young.bytes > GENERATION_BYTES_MAX {
             all.old = std::mem::take(&mut all.young);
         }

@@ -17,7 +17,7 @@ use countersign_facts::feed::{self, Content, FeedKind, Feeds, FreshnessLimits};
 use countersign_facts::observed::CategoryPatterns;
 use countersign_facts::ssvc::Tables;
 use countersign_policy::{Policy, PolicySource, Sensitive};
-use countersign_store::{DocumentQuery, Log, Read, Store, StoreError, Write};
+use countersign_store::{DocumentQuery, Read, Store, StoreError, Write};
 use countersign_verify::roster::{self, VerifiedRoster};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -286,9 +286,7 @@ pub(crate) fn covers(
 #[derive(Default)]
 pub struct WorldCache {
     kept: Mutex<Option<Arc<World>>>,
-    /// The world that was found while the log was published to this size.
-    current: Mutex<Option<(u64, Arc<World>)>>,
-    /// The newest epoch that a job met instead of the one it was prepared on.
+    /// The newest epoch that a job met or made, committed or not.
     met: AtomicU64,
 }
 
@@ -314,29 +312,23 @@ impl WorldCache {
         }
     }
 
-    /// A world that holds all that was answered by now, so without a view where nothing was
-    /// published since the last look.
+    /// The world as the store has it, without a view where no job has made another since.
     ///
     /// # Errors
     /// As [`WorldCache::at`].
     pub(crate) fn now(&self, store: &Store) -> Result<Arc<World>, GateError> {
-        // INVARIANT (what was answered holds): read before the view. An entry is published before
-        // its job is answered, so while the size stays, no answer has told of another world.
-        let size = store.answered_size(Log::Authorizations);
-        if let Some((at, world)) = locked(&self.current).as_ref()
-            && Some(*at) == size
+        // INVARIANT (what is committed holds): every job that changes the epoch is told to `meet` it
+        // before it is committed. Who only reads is told nothing, and looks each time.
+        if store.is_writer()
+            && let Some(world) = locked(&self.kept).as_ref()
             && world.epoch.index >= self.met.load(Ordering::SeqCst)
         {
             return Ok(Arc::clone(world));
         }
-        let world = store.read(|view| self.at(view))?;
-        if let Some(size) = size {
-            *locked(&self.current) = Some((size, Arc::clone(&world)));
-        }
-        Ok(world)
+        store.read(|view| self.at(view))
     }
 
-    /// A job met this epoch: worlds before it are of no use any more, published or not.
+    /// A job met or made this epoch: worlds before it hold only as long as it is not committed.
     pub(crate) fn meet(&self, epoch: EpochRecord) {
         self.met.fetch_max(epoch.index, Ordering::SeqCst);
     }

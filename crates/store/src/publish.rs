@@ -30,14 +30,6 @@ impl Store {
         (published.tree.size(), published.note.clone())
     }
 
-    /// The published size of a log, where this store is the one that writes: whatever was answered
-    /// lies below it. None for a store that was opened to read only, which does not follow the log.
-    #[must_use]
-    pub fn answered_size(&self, log: Log) -> Option<u64> {
-        self.is_writer()
-            .then(|| self.shared.published(log).tree.size())
-    }
-
     /// The proof that an entry is in the log, under the published checkpoint. Recent ones are made
     /// from memory alone. An entry is published before the job that appended it is answered.
     ///

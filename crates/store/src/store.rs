@@ -197,7 +197,9 @@ impl Store {
         pending
     }
 
-    pub(crate) const fn is_writer(&self) -> bool {
+    /// True where this store is the one that writes, so that nothing changes but by its jobs.
+    #[must_use]
+    pub const fn is_writer(&self) -> bool {
         self.queue.is_some()
     }
 

@@ -15,12 +15,13 @@ mod restore;
 mod salvage;
 mod take;
 
+pub use documents::MissingDocuments;
 pub use error::BackupError;
 pub use known::{HeldAgainst, Known};
 pub use manifest::{FileMark, LogMark, MANIFEST, Manifest};
 pub use restore::{Restored, Restoring, restore};
 pub use salvage::{Salvaged, SalvagedLog, Salvaging, salvage};
-pub use take::{Taken, take};
+pub use take::{Taken, Taking, take};
 
 use files::{CONFIG, LATEST};
 

@@ -2,6 +2,7 @@
 //! quorum of both logs, every projection, and what others have seen. All of it before the directory
 //! is put in place; nothing is overwritten.
 
+use super::documents::{self, MissingDocuments};
 use super::files::{self, KEYS, OTHER_SECRETS, PLAIN, SMALL_BYTES_MAX, Staging};
 use super::{BackupError, FileMark, HeldAgainst, Known, LogMark, MANIFEST, Manifest, Progress};
 use crate::ambient;
@@ -10,10 +11,12 @@ use crate::evidence::StoreSource;
 use crate::witness::{Seen, ask_all};
 use countersign_domain::Digest;
 use countersign_domain::text::shown;
-use countersign_evidence::{DocumentSummary, FindingKind, TrustedRoots, verify_log};
+use countersign_evidence::{
+    DemandedDocuments, DocumentSummary, FindingKind, TrustedRoots, verify_log,
+};
 use countersign_gate::fold::{self, FoldError};
-use countersign_ledger::SignedCheckpoint;
-use countersign_store::{Apply, FsckReport, Log, OpenError, fsck, rebuild};
+use countersign_ledger::{SignedCheckpoint, VerifierKey};
+use countersign_store::{Apply, FsckReport, Log, OpenError, PerLog, fsck, rebuild};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,6 +37,8 @@ pub struct Restoring<'a> {
     pub known: &'a Known,
     /// True to ask the witnesses that the deployment names.
     pub ask_witnesses: bool,
+    /// What is demanded of the documents that entries name.
+    pub documents: DemandedDocuments,
 }
 
 /// What was restored, and what was checked.
@@ -47,8 +52,10 @@ pub struct Restored {
     pub folded: u64,
     /// Changes whose signatures, quorums and order hold.
     pub changes: u64,
-    /// Documents that entries name, none of which is missing; texts of people can have been erased.
+    /// Documents that entries name, and texts of people, which can have been erased.
     pub documents: DocumentSummary,
+    /// Those of the documents that are lost: none, unless that was allowed.
+    pub missing: MissingDocuments,
     /// What others had seen, all of which the logs contain.
     pub held_against: Vec<HeldAgainst>,
     /// Witnesses that have seen no more than there is.
@@ -84,7 +91,7 @@ pub fn restore(
         files::create(&staging.path.join(OPERATOR_TOKEN), text.as_bytes())?;
     }
     let (held_against, witnesses_asked) = open(restoring, &manifest, &staging.path)?;
-    let mut restored = check(&staging.path, manifest, progress)?;
+    let mut restored = check(&staging.path, manifest, restoring.documents, progress)?;
     restored.new_operator_token = new_operator_token;
     restored.witnesses_asked = witnesses_asked;
     restored.held_against = held_against;
@@ -269,13 +276,14 @@ pub(super) struct Verified {
 /// projection, every signature and quorum from the genesis on, every document that entries name.
 pub(super) fn verify(
     dir: &Path,
+    keys: &PerLog<VerifierKey>,
     genesis: Digest,
+    documents: DemandedDocuments,
     progress: &mut Progress<'_>,
 ) -> Result<Verified, BackupError> {
     let database = dir.join(DATABASE);
-    let keys = Deployment::log_keys(dir)?;
     progress("hashing entries and blobs", 0, 1);
-    let fsck = fsck(&database, Some(&keys))?;
+    let fsck = fsck(&database, Some(keys))?;
     let mut verified = Verified {
         problems: fsck.problems.clone(),
         fsck,
@@ -295,8 +303,13 @@ pub(super) fn verify(
     });
     verified.problems.extend(wrong);
     let (_, gate) = Deployment::open_read_only(dir)?;
+    // A server reads more than the fold: the policy in force, say.
+    if let Err(error) = gate.world() {
+        verified.problems.push(error.to_string());
+    }
     let trusted = TrustedRoots {
         genesis: Some(genesis),
+        documents,
         ..TrustedRoots::default()
     };
     let evidence = verify_log(&StoreSource(&gate), &trusted, &mut |at| {
@@ -323,9 +336,11 @@ pub(super) fn verify(
 fn check(
     dir: &Path,
     manifest: Manifest,
+    demanded: DemandedDocuments,
     progress: &mut Progress<'_>,
 ) -> Result<Restored, BackupError> {
-    let mut verified = verify(dir, manifest.genesis, progress)?;
+    let keys = Deployment::log_keys(dir)?;
+    let mut verified = verify(dir, &keys, manifest.genesis, demanded, progress)?;
     let (problems, found) = (&mut verified.problems, &verified.fsck);
     if found.blobs != manifest.blobs {
         problems.push(format!(
@@ -344,9 +359,21 @@ fn check(
         }
     }
     if !problems.is_empty() {
-        return Err(BackupError::unsound("backup", problems, "use another one"));
+        let lost = demanded == DemandedDocuments::All && verified.documents.missing > 0;
+        let remedy = match lost {
+            true => {
+                "use another one; where nobody has the documents any more, and the state does not rest on them, `--allow-missing` restores without them"
+            }
+            false => "use another one",
+        };
+        return Err(BackupError::unsound("backup", problems, remedy));
     }
+    let missing = match verified.documents.missing {
+        0 => MissingDocuments::default(),
+        _ => documents::missing(&Deployment::open_read_only(dir)?.1, progress)?,
+    };
     Ok(Restored {
+        missing,
         blobs: verified.fsck.blobs,
         folded: verified.folded,
         changes: verified.changes,

@@ -10,6 +10,7 @@ use super::{BackupError, CONFIG, Known, LATEST, Progress};
 use crate::deployment::{Config, DATABASE, Deployment};
 use countersign_domain::Digest;
 use countersign_domain::text::shown;
+use countersign_evidence::DemandedDocuments;
 use countersign_gate::fold::{self, FoldError};
 use countersign_ledger::{SIGNED_CHECKPOINT_BYTES_MAX, SignedCheckpoint, VerifierKey, fsck_visit};
 use countersign_store::{
@@ -124,13 +125,14 @@ pub fn salvage(
     let lost = documents::missing(&gate, progress)?;
     drop(gate);
     if !lost.is_empty() {
-        return Err(BackupError::Lost(lost.join("; and ")));
+        return Err(BackupError::Lost(lost.lines().join("; and ")));
     }
     progress("folding entries", 0, 1);
     rebuild::<FoldError>(&database, Apply::Yes, &mut fold::apply)
         .map_err(|error| BackupError::Lost(shown(&error.to_string(), 500)))?;
     let witnesses_asked = open(salvaging, &staging.path)?;
-    let verified = verify(&staging.path, config.genesis, progress)?;
+    let demanded = DemandedDocuments::WhereCarried;
+    let verified = verify(&staging.path, &keys, config.genesis, demanded, progress)?;
     if !verified.problems.is_empty() {
         return Err(BackupError::unsound(
             "rebuilt database",

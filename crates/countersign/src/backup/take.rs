@@ -1,11 +1,13 @@
 //! Takes a backup, beside a running server or without one. The copy is read back and recomputed
 //! before it is called a backup, so that damage is found now and not when it is needed.
 
-use super::documents;
+use super::documents::{self, MissingDocuments};
 use super::files::{self, KEYS, OTHER_SECRETS, PLAIN, SMALL_BYTES_MAX, Staging};
+use super::restore::verify;
 use super::{BackupError, LogMark, MANIFEST, Manifest, Progress};
 use crate::ambient;
 use crate::deployment::{Config, DATABASE, Deployment};
+use countersign_evidence::DemandedDocuments;
 use countersign_ledger::{Checkpoint, Hash};
 use countersign_store::{Log, PerLog, fsck};
 use serde::Serialize;
@@ -21,17 +23,27 @@ pub struct Taken {
     pub manifest: Manifest,
     /// What lies in the data directory and is no part of the deployment: other programs' files.
     pub left_out: Vec<String>,
+    /// Documents that entries name and that are lost: none, unless that was allowed.
+    pub missing: MissingDocuments,
 }
 
-/// Copies the deployment in `dir` to the new directory `to`. Keys and the operator's token come
-/// along only `with_keys`: such a backup can do whatever the gate can.
+/// What a backup shall hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Taking {
+    /// True to take keys and the operator's token along: such a backup can do whatever the gate can.
+    pub with_keys: bool,
+    /// True to go on where documents that entries name are lost.
+    pub allow_missing: bool,
+}
+
+/// Copies the deployment in `dir` to the new directory `to`.
 ///
 /// # Errors
 /// [`BackupError`]; then nothing is left at `to`.
 pub fn take(
     dir: &Path,
     to: &Path,
-    with_keys: bool,
+    taking: Taking,
     progress: &mut Progress<'_>,
 ) -> Result<Taken, BackupError> {
     let config = Config::read(dir)?;
@@ -50,7 +62,7 @@ pub fn take(
     countersign_store::copy(&dir.join(DATABASE), &database, &mut |done, of| {
         progress("copying pages", done, of);
     })?;
-    if with_keys {
+    if taking.with_keys {
         files::create_folder(&staging.path.join("keys"))?;
         for name in KEYS.iter().chain(&OTHER_SECRETS) {
             if KEYS.contains(name) || dir.join(name).exists() {
@@ -71,12 +83,24 @@ pub fn take(
     let (_, gate) = Deployment::open_read_only(&staging.path)?;
     let missing = documents::missing(&gate, progress)?;
     drop(gate);
-    if !missing.is_empty() {
+    if !missing.is_empty() && !taking.allow_missing {
         return Err(BackupError::unsound(
             "database",
-            &missing,
-            "keep the backups and exports that you have: `countersign log fsck --rebuild --into NEW --from EXPORT` takes documents from an export",
+            &missing.lines(),
+            "keep the backups and exports that you have: `countersign log fsck --rebuild --into NEW --from EXPORT` takes documents from an export. Where nobody has them any more, and the state does not rest on them, `--allow-missing` makes a backup without them",
         ));
+    }
+    if !missing.is_empty() {
+        // Whether it can be restored without them is found now, and not when it is needed.
+        let (genesis, demanded) = (config.genesis, DemandedDocuments::None);
+        let verified = verify(&staging.path, &keys, genesis, demanded, progress)?;
+        if !verified.problems.is_empty() {
+            return Err(BackupError::unsound(
+                "database",
+                &verified.problems,
+                "it cannot be restored like this; keep the backups and exports that you have",
+            ));
+        }
     }
     // What was committed is durable, so it may be signed, as the server signs it.
     let mark = |log: Log| {
@@ -112,7 +136,7 @@ pub fn take(
         genesis: config.genesis,
         made_at: ambient::now(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        keys: with_keys,
+        keys: taking.with_keys,
         files: marks,
         blobs: report.blobs,
         authorizations: mark(Log::Authorizations)?,
@@ -123,7 +147,11 @@ pub fn take(
     files::create(&staging.path.join(MANIFEST), &text)?;
     staging.put_in_place()?;
     let left_out = left_out(dir)?;
-    Ok(Taken { manifest, left_out })
+    Ok(Taken {
+        manifest,
+        left_out,
+        missing,
+    })
 }
 
 /// Files that a server makes for itself beside those that are kept.

@@ -2,8 +2,11 @@
 //! checked. What a backup is stands in `crate::backup`.
 
 use super::{Context, Failure};
-use crate::backup::{Known, Manifest, Restored, Restoring, restore as restore_backup, take};
+use crate::backup::{
+    Known, Manifest, MissingDocuments, Restored, Restoring, Taking, restore as restore_backup, take,
+};
 use countersign_domain::text::shown;
+use countersign_evidence::DemandedDocuments;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 
@@ -18,6 +21,11 @@ pub struct BackupArguments {
     /// Include the gate's keys and the operator's token: such a backup can do whatever the gate can
     #[arg(long)]
     with_keys: bool,
+    /// Make it although documents are lost that only prove something (facts of decisions, policies no
+    /// longer in force): they are named, and restoring needs this word again. What the state is
+    /// computed from has to be there
+    #[arg(long)]
+    allow_missing: bool,
 }
 
 /// Arguments of `restore`.
@@ -38,6 +46,10 @@ pub struct RestoreArguments {
     /// Do not ask the witnesses that the deployment names what they have seen
     #[arg(long)]
     without_witnesses: bool,
+    /// Restore although documents that entries name are not in the backup: they are named. What the
+    /// state is computed from has to be there
+    #[arg(long)]
+    allow_missing: bool,
 }
 
 /// Makes a backup of the data directory.
@@ -46,7 +58,10 @@ pub(super) fn backup(context: &Context, arguments: &BackupArguments) -> Result<(
     let taken = take(
         context.dir(),
         &arguments.to,
-        arguments.with_keys,
+        Taking {
+            with_keys: arguments.with_keys,
+            allow_missing: arguments.allow_missing,
+        },
         &mut |step, done, of| bar.at(step, done, of),
     )?;
     bar.0.finish_and_clear();
@@ -63,6 +78,7 @@ pub(super) fn backup(context: &Context, arguments: &BackupArguments) -> Result<(
             let names = shown(&taken.left_out.join("`, `"), 500);
             lines.push(format!("no part of the deployment, left out: `{names}`"));
         }
+        lines.extend(missing(&taken.missing));
         lines.join("\n")
     })
 }
@@ -78,6 +94,10 @@ pub(super) fn restore(context: &Context, arguments: &RestoreArguments) -> Result
         genesis: context.genesis(),
         known: &known,
         ask_witnesses: !arguments.without_witnesses,
+        documents: match arguments.allow_missing {
+            true => DemandedDocuments::None,
+            false => DemandedDocuments::All,
+        },
     };
     let restored = restore_backup(&restoring, &mut |step, done, of| bar.at(step, done, of))?;
     bar.0.finish_and_clear();
@@ -124,7 +144,11 @@ fn summary(context: &Context, restored: &Restored) -> String {
         ),
         reach(&restored.manifest),
         format!(
-            "nothing is missing: {} files, {} blobs and every entry have their digests; {} entries give the stored state; signatures, quorums and order of {} changes hold; {}",
+            "{}: {} files, {} blobs and every entry have their digests; {} entries give the stored state; signatures, quorums and order of {} changes hold; {}",
+            match restored.missing.is_empty() {
+                true => "nothing is missing",
+                false => "DOCUMENTS ARE MISSING, and nothing else",
+            },
             restored.manifest.files.len(),
             restored.blobs,
             restored.folded,
@@ -148,7 +172,14 @@ fn summary(context: &Context, restored: &Restored) -> String {
     if restored.new_operator_token {
         lines.push("the operator's token is a new one".to_owned());
     }
+    lines.extend(missing(&restored.missing));
     lines.join("\n")
+}
+
+/// A line for each document that is lost, as was allowed.
+fn missing(missing: &MissingDocuments) -> impl Iterator<Item = String> {
+    let lines = missing.lines().into_iter();
+    lines.map(|lost| format!("MISSING: {}", shown(&lost, 500)))
 }
 
 /// Progress on stderr, and only on a terminal.

@@ -6,7 +6,7 @@ use crate::deployment::Deployment;
 use crate::evidence::StoreSource;
 use countersign_domain::text::shown;
 use countersign_evidence::{
-    LogReport, LogSummary, Progress, TrustedRoots, verify_folder, verify_log,
+    DemandedDocuments, LogReport, LogSummary, Progress, TrustedRoots, verify_folder, verify_log,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
@@ -20,6 +20,10 @@ pub struct VerifyArguments {
     /// Witnesses that must have cosigned both checkpoints, whatever the roster says
     #[arg(long, default_value_t = 0)]
     witness_quorum: u32,
+    /// Demand the documents that entries name (facts, policies, observations): an export that carries
+    /// none does not hold, whether it was made without --blobs or somebody took them away
+    #[arg(long)]
+    documents: bool,
 }
 
 /// Exits with 1 when something does not hold.
@@ -27,6 +31,10 @@ pub(super) fn run(context: &Context, arguments: &VerifyArguments) -> Result<Exit
     let mut trusted = TrustedRoots {
         genesis: context.genesis(),
         witness_quorum: arguments.witness_quorum,
+        documents: match arguments.documents {
+            true => DemandedDocuments::All,
+            false => DemandedDocuments::WhereCarried,
+        },
         ..TrustedRoots::default()
     };
     let bar = bar();

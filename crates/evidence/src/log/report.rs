@@ -21,6 +21,21 @@ pub struct TrustedRoots {
     pub recommendations: Option<String>,
     /// How many witnesses must have cosigned; the roster may demand more.
     pub witness_quorum: u32,
+    /// What is demanded of the documents that entries name.
+    pub documents: DemandedDocuments,
+}
+
+/// What is demanded of the documents that entries name by digest. One with other bytes than it is
+/// named by is a finding in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DemandedDocuments {
+    /// Each has to be there, unless the source carries none at all, as an export without `--blobs`.
+    #[default]
+    WhereCarried,
+    /// Each has to be there.
+    All,
+    /// Those that are not there are only counted: they are known to be lost.
+    None,
 }
 
 impl TrustedRoots {

@@ -56,6 +56,7 @@ fn a_folder_proves_what_the_store_proves() {
         authorizations: Some(log_signer(LogName::Authorizations).vkey()),
         recommendations: Some(log_signer(LogName::Recommendations).vkey()),
         witness_quorum: 0,
+        ..TrustedRoots::default()
     };
     let report = verify_folder(folder.path(), &trusted, &mut |_| {}).unwrap();
     assert!(report.is_ok(), "{:?}", report.findings);

@@ -245,6 +245,9 @@ fn an_agents_credential_signs_nothing_for_a_human() {
 fn a_removed_agent_gets_no_further() {
     let world = World::new(&["web-1"]);
     let proposal = world.proposal("openssl", &[&["web-1"]]);
+    // Verified on the roster of before, and remembered.
+    let under_way = world.proposal("curl", &[&["web-1"]]);
+    let change = world.submit(&under_way).unwrap().change;
     crate::deployment::change_roster(
         &world,
         "maria",
@@ -252,6 +255,10 @@ fn a_removed_agent_gets_no_further() {
     )
     .unwrap();
     assert!(world.submit(&proposal).is_err());
+    let plan = world.plan("web-1", &under_way, RollbackSource::Cached);
+    let web_1 = host("web-1");
+    let refused = block_on(world.gate.prepared(&web_1, &change, plan, world.now)).unwrap_err();
+    assert!(refused.to_string().contains(AGENT), "{refused}");
 }
 
 #[test]

@@ -140,23 +140,19 @@ fn a_halt_that_no_witness_has_seen_yet_holds_all_the_same() {
         std::thread::sleep(Duration::from_millis(1));
     }
 
-    // Committed, not published: whoever asks without a view sees what was answered so far.
-    assert_eq!(world.gate.world().unwrap().halts.epoch, before);
-    // A request that was prepared on that is prepared again, and does not end in a conflict.
+    // Committed, not published: it holds for whoever asks.
+    assert_eq!(world.gate.world().unwrap().halts.epoch, before + 1);
+    // A request meanwhile is prepared on it, and does not end in a conflict.
     let proposal = world.proposal("openssl", &[&["web-1"]]);
-    let jws = sign_jws(AGENT, jws::PROPOSAL_TYP, &proposal);
     let submission = Submission {
         request: RequestId::new("while-halted").unwrap(),
-        proposal: jws,
+        proposal: sign_jws(AGENT, jws::PROPOSAL_TYP, &proposal),
         rationale: None,
         plans: Vec::new(),
     };
     let agent = agent();
     let mut proposed = pin!(world.gate.propose(&agent, submission, world.now));
-    while world.gate.world().unwrap().halts.epoch == before {
-        assert!(proposed.as_mut().poll(&mut context).is_pending());
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    assert!(proposed.as_mut().poll(&mut context).is_pending());
     drop(answer);
     assert_eq!(block_on(proposed).unwrap().state, ChangeState::Preparing);
     assert_eq!(block_on(halted).unwrap(), before + 1);

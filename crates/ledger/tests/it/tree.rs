@@ -112,7 +112,7 @@ fn beyond_two_levels_of_tiles() {
 }
 
 #[test]
-fn proofs_of_any_age_read_each_full_tile_once() {
+fn proofs_of_any_age_are_those_of_the_store_and_are_read_once() {
     let leaves: Vec<Hash> = (0..66_000_u32)
         .map(|i| leaf_hash(&i.to_be_bytes()))
         .collect();
@@ -120,7 +120,6 @@ fn proofs_of_any_age_read_each_full_tile_once() {
     let tiles = TileCache::default();
     let sizes = [1, 255, 256, 257, 5_000, 40_000, 61_000, 65_536, 65_900];
     for round in 0..2 {
-        store.reads.set(0);
         for old in sizes {
             for new in sizes.into_iter().chain([66_000]).filter(|new| *new > old) {
                 let proof = tree

@@ -49,8 +49,9 @@ impl Found {
     }
 }
 
-/// Replaces a document that is there as `stored`. No index is written that would say the same: an
-/// update touches each index of which it sets a column, whatever it sets it to.
+/// Replaces a document that is there as `stored`, without the indexes that would say the same: an
+/// update touches each index of which it sets a column, whatever it sets it to. The two ways that
+/// steps of a change go have statements of their own.
 pub(crate) fn replace(
     conn: &Connection,
     document: &Document,

@@ -53,6 +53,10 @@ fn first(dir: &Path, kind: DocumentKind) -> (u64, Digest) {
 
 /// Makes the database anew without what is kept under this digest; all else is as it was.
 fn forget(dir: &Path, digest: &Digest) {
+    forget_before_the_fold(dir, digest, true);
+}
+
+fn forget_before_the_fold(dir: &Path, digest: &Digest, can_be_folded: bool) {
     let (_, gate) = Deployment::open_read_only(dir).unwrap();
     let named = gate.world().unwrap().roster.gate.clone();
     let key = |text: &str| VerifierKey::parse(text).unwrap();
@@ -83,7 +87,9 @@ fn forget(dir: &Path, digest: &Digest) {
     assert_eq!(left_out, 1);
     drop(gate);
     recovery.finish(&signed).unwrap();
-    rebuild::<FoldError>(&anew, Apply::Yes, &mut fold::apply).unwrap();
+    if can_be_folded {
+        rebuild::<FoldError>(&anew, Apply::Yes, &mut fold::apply).unwrap();
+    }
     for beside in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(dir.join(format!("{DATABASE}{beside}")));
     }
@@ -200,6 +206,68 @@ fn a_backup_that_somebody_made_anew_without_a_document_is_not_restored() {
 }
 
 #[test]
+fn a_document_that_nobody_has_any_more_does_not_end_backups() {
+    let (folder, dir) = ended();
+    let (index, facts) = first(&dir, DocumentKind::Facts);
+    forget(&dir, &facts);
+    let kept = folder.path().join("backup");
+    let refused = backup(&dir, &kept, &["--with-keys"]);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.stderr.contains("--allow-missing"),
+        "{}",
+        refused.stderr
+    );
+    let taken = backup(&dir, &kept, &["--with-keys", "--allow-missing"]).done();
+    let entry = format!("authorizations entry {index}:");
+    let named = |missing: &Value| {
+        let named = missing["named"].as_array().unwrap();
+        assert_eq!((named.len(), &missing["more"]), (1, &json!(0)), "{missing}");
+        assert!(named[0].as_str().unwrap().starts_with(&entry), "{missing}");
+    };
+    named(&taken.json()["missing"]);
+
+    // Whoever restores says so, too; what the backup says of itself does not count.
+    let restored = folder.path().join("restored");
+    let refused = restore(&kept, &restored, &NONE);
+    assert_eq!(refused.code, 1, "{}", refused.stdout);
+    assert!(
+        refused.stderr.contains("--allow-missing"),
+        "{}",
+        refused.stderr
+    );
+    let allowed = [NONE.as_slice(), &["--allow-missing"]].concat();
+    let ran = restore(&kept, &restored, &allowed).done();
+    assert_eq!(ran.json()["documents"]["missing"], 1, "{}", ran.stdout);
+    named(&ran.json()["missing"]);
+    serve(&restored).unwrap().kill();
+
+    let kept = kept.to_str().unwrap();
+    let again = folder.path().join("again");
+    let arguments = [["restore", kept].as_slice(), &NONE, &["--allow-missing"]].concat();
+    let said = countersign(&again, &arguments).done().stdout;
+    assert!(!said.contains("nothing is missing"), "{said}");
+    assert!(said.contains(&format!("MISSING: {entry}")), "{said}");
+}
+
+#[test]
+fn what_the_state_rests_on_cannot_be_done_without() {
+    for (kind, code, words) in [
+        (DocumentKind::Observation, 3, "the log cannot be folded"),
+        (DocumentKind::PolicyFile, 1, "policy file"),
+    ] {
+        let (folder, dir) = ended();
+        let (_, digest) = first(&dir, kind);
+        forget_before_the_fold(&dir, &digest, kind == DocumentKind::PolicyFile);
+        let kept = folder.path().join("backup");
+        let refused = backup(&dir, &kept, &["--allow-missing"]);
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+        assert_eq!(refused.code, code);
+        assert!(!kept.exists());
+    }
+}
+
+#[test]
 fn a_broken_page_of_documents_hides_no_other_problem() {
     let (_folder, dir) = ended();
     let (index, facts) = first(&dir, DocumentKind::Facts);
@@ -258,11 +326,23 @@ fn an_export_without_documents_verifies_and_says_so() {
     let verify = |folder: &Path| countersign(&dir, &["log", "verify", folder.to_str().unwrap()]);
     let said = verify(&bare).done().stdout;
     assert!(said.contains("carries no documents"), "{said}");
+    let demanded = |folder: &Path| {
+        let folder = folder.to_str().unwrap();
+        countersign(&dir, &["log", "verify", folder, "--documents", "--json"])
+    };
+    let refused = demanded(&bare);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.stdout.contains("it carries no documents"),
+        "{}",
+        refused.stdout
+    );
 
     let whole = folder.path().join("whole");
     countersign(&dir, &["log", "export", whole.to_str().unwrap(), "--blobs"]).done();
     let said = verify(&whole).done().stdout;
     assert!(said.contains("0 of them missing or altered"), "{said}");
+    demanded(&whole).done();
     let (_, facts) = first(&dir, DocumentKind::Facts);
     let file = facts.to_string().replace("sha256:", "");
     let file = whole.join("blobs").join(file);

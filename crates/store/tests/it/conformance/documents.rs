@@ -205,15 +205,21 @@ pub fn a_job_sees_its_own_documents_as_they_will_be<B: Backend>(place: &Path) {
                 let key = format!("{}/{}", ["a", "b"][next(2) as usize], next(6));
                 let state = ["new", "open", "done"][next(3) as usize];
                 let due_at = (next(2) == 0).then(|| next(50) as i64);
+                let order = [7, round * 100 + edit][next(2) as usize];
                 let put = Document {
                     listed: next(4) != 0,
-                    ..document(&key, state, due_at, round * 100 + edit)
+                    ..document(&key, state, due_at, order)
                 };
-                (next(4) != 0).then_some(put).ok_or(key)
+                // Some are read before they are written.
+                (next(2) == 0, (next(4) != 0).then_some(put).ok_or(key))
             })
             .collect();
         let inside = store.write(move |tx| {
-            for edit in edits {
+            for (is_read, edit) in edits {
+                let key = edit.as_ref().map_or_else(|key| key, |put| &put.key);
+                if is_read {
+                    tx.document("change", key)?;
+                }
                 match edit {
                     Ok(put) => tx.put_document(&put)?,
                     Err(key) => tx.remove_document("change", &key)?,
