@@ -123,7 +123,10 @@ impl Gate {
         let mut seen = self.view_for(&redemption, now)?;
         let proposal = std::mem::take(&mut seen.proposal_jws);
         let issued = match seen.issued.take() {
-            Some(issued) => issued,
+            Some(issued) => {
+                self.published(issued.index).await?;
+                issued
+            }
             None => {
                 may_issue(
                     &seen.world,
@@ -154,6 +157,15 @@ impl Gate {
             }
         };
         self.hand_over(&redemption, issued, proposal, now)
+    }
+
+    /// Waits until an entry that a view has shown is published: its first answer may still wait for a
+    /// witness.
+    async fn published(&self, index: u64) -> Result<(), GateError> {
+        if self.store.is_published(Log::Authorizations, index) {
+            return Ok(());
+        }
+        self.store.submit(|_| Ok::<_, GateError>(())).await
     }
 
     fn view_for(&self, redemption: &Redemption, now: Timestamp) -> Result<Seen, GateError> {

@@ -25,7 +25,8 @@ struct Waiting {
 }
 
 enum Message {
-    Committed(Arc<Published>, Waiting),
+    /// The new state, where the log grew, and what waits for it, or for an earlier one.
+    Committed(Option<Arc<Published>>, Waiting),
     /// The note that was asked for, with its cosignatures, if there are any.
     Asked(Option<SignedCheckpoint>),
     Close,
@@ -77,10 +78,16 @@ impl ProofStage {
         })
     }
 
-    /// Takes over the answers of a group that the authorizations log grew by.
-    pub(crate) fn committed(&self, state: Arc<Published>, jobs: Vec<Box<dyn AnyJob>>) {
+    /// Takes over the answers of a group, which wait until the authorizations log of `size` entries
+    /// is published. `state` is that log, where this group made it.
+    pub(crate) fn committed(
+        &self,
+        state: Option<Arc<Published>>,
+        size: u64,
+        jobs: Vec<Box<dyn AnyJob>>,
+    ) {
         let waiting = Waiting {
-            size: state.tree.size(),
+            size,
             jobs,
             until: Instant::now() + self.deadline,
         };
@@ -120,9 +127,17 @@ impl Stage {
                 }
             };
             match message {
-                Ok(Message::Committed(state, waiting)) => {
+                Ok(Message::Committed(Some(state), waiting)) => {
                     self.newest = Some(state);
                     self.waiting.push_back(waiting);
+                }
+                Ok(Message::Committed(None, waiting)) => {
+                    let published = self.shared.published(Log::Authorizations).tree.size();
+                    if waiting.size <= published {
+                        waiting.jobs.into_iter().for_each(AnyJob::settle);
+                    } else {
+                        self.waiting.push_back(waiting);
+                    }
                 }
                 Ok(Message::Asked(note)) => self.asked(note),
                 Err(RecvTimeoutError::Timeout) => {}

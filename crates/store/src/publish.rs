@@ -30,6 +30,13 @@ impl Store {
         (published.tree.size(), published.note.clone())
     }
 
+    /// True where the entry is under the published checkpoint, so that it can be proven. One that is
+    /// committed gets there before any job is answered that was submitted later.
+    #[must_use]
+    pub fn is_published(&self, log: Log, index: u64) -> bool {
+        index < self.shared.published(log).tree.size()
+    }
+
     /// The proof that an entry is in the log, under the published checkpoint. Recent ones are made
     /// from memory alone. An entry is published before the job that appended it is answered.
     ///

@@ -103,7 +103,8 @@ impl Store {
                     .map_err(thread_failed)?;
                 let state = shared.published(Log::Authorizations);
                 if !state.cosigned {
-                    stage.committed(state, Vec::new());
+                    let size = state.tree.size();
+                    stage.committed(Some(state), size, Vec::new());
                 }
                 Some(stage)
             }

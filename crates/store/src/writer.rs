@@ -161,8 +161,12 @@ impl Writer {
         // INVARIANT (only what is durable is signed): the commit has returned.
         match self.sign_and_publish(&before) {
             Ok(for_stage) => {
-                match (&self.stage, for_stage) {
-                    (Some(stage), Some(state)) => stage.committed(state, group),
+                // INVARIANT (answers tell of nothing unpublished): also what added nothing may have
+                // seen what still waits for a witness.
+                let size = self.trees.authorizations.size();
+                let waits = self.shared.published(Log::Authorizations).tree.size() < size;
+                match &self.stage {
+                    Some(stage) if waits => stage.committed(for_stage, size, group),
                     _ => group.into_iter().for_each(AnyJob::settle),
                 }
                 Ok(())

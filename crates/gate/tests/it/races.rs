@@ -116,6 +116,12 @@ impl Cosigner for Hesitant {
     }
 }
 
+/// Entries that are committed, published or not.
+fn size(world: &World) -> u64 {
+    let head = |view: &dyn countersign_store::Read| view.head(Log::Authorizations);
+    world.gate.store().read(head).unwrap().size
+}
+
 #[test]
 fn a_halt_that_no_witness_has_seen_yet_holds_all_the_same() {
     let mut world = World::new(&["web-1", "web-2"]);
@@ -124,10 +130,6 @@ fn a_halt_that_no_witness_has_seen_yet_holds_all_the_same() {
     // The first signature of a head is cosigned, too.
     answer.send(()).unwrap();
     let before = world.gate.world().unwrap().halts.epoch;
-    let size = |world: &World| {
-        let head = |view: &dyn countersign_store::Read| view.head(Log::Authorizations);
-        world.gate.store().read(head).unwrap().size
-    };
     let committed = size(&world);
     let subject = Subject::Halt {
         halt: HaltScope::Everything,
@@ -156,4 +158,37 @@ fn a_halt_that_no_witness_has_seen_yet_holds_all_the_same() {
     drop(answer);
     assert_eq!(block_on(proposed).unwrap().state, ChangeState::Preparing);
     assert_eq!(block_on(halted).unwrap(), before + 1);
+}
+
+#[test]
+fn a_redemption_that_is_asked_for_again_waits_for_the_same_warrant() {
+    let mut world = World::new(&["web-1"]);
+    let change = world.prepared("openssl", &[&["web-1"]]);
+    let (answer, hesitation) = channel();
+    world.reopen(Some(Arc::new(Hesitant(Mutex::new(hesitation)))));
+    answer.send(()).unwrap();
+    let redemption = || Redemption {
+        change: change.id.clone(),
+        host: host("web-1"),
+        nonce: world.nonce(),
+        checkpoint_size: 0,
+        roster_version: 0,
+        jti: world.nonce(),
+    };
+    let committed = size(&world);
+    let mut first = pin!(world.gate.redeem(redemption(), world.now));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(first.as_mut().poll(&mut context).is_pending());
+    while size(&world) == committed {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // The warrant is in the log, and nobody has been handed it.
+    let mut second = pin!(world.gate.redeem(redemption(), world.now));
+    for _ in 0..20 {
+        assert!(second.as_mut().poll(&mut context).is_pending());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(answer);
+    let warrants = [block_on(first), block_on(second)].map(|handover| handover.unwrap().warrant);
+    assert_eq!(warrants[0], warrants[1]);
 }

@@ -190,7 +190,7 @@ fn a_slow_witness_holds_answers_up_to_the_deadline_and_not_the_writer() {
             store.submit::<_, StoreError>(move |tx| tx.append(log, &[number]))
         })
         .collect();
-    // What does not touch that log does not wait at all.
+    // What does not touch that log may have seen it: it waits as long, and no longer.
     let other = store.submit::<_, StoreError>(|tx| tx.append(Log::Recommendations, b"other"));
     for answer in waiting {
         answer.wait().unwrap();
