@@ -124,12 +124,15 @@ impl Gate {
         self.store.submit(move |tx| {
             let found = state::load::<world::EpochRecord>(tx, "current")?;
             if found != Some(epoch) {
-                found.into_iter().for_each(|met| worlds.meet(met));
+                if let Some(met) = found {
+                    worlds.meet(met);
+                }
                 return Err(GateError::Changed);
             }
             let done = job(tx)?;
-            let left = state::load(tx, "current")?;
-            left.into_iter().for_each(|made| worlds.meet(made));
+            if let Some(left) = state::load(tx, "current")? {
+                worlds.meet(left);
+            }
             Ok(done)
         })
     }
