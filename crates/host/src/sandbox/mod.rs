@@ -316,6 +316,14 @@ impl Sandbox {
         Run::new("apt-get")
             .env("APT_CONFIG", self.apt_config_path())
             .env("DEBIAN_FRONTEND", "noninteractive")
+            // apt takes a cache for current that is as old, to the second, as what dpkg says is
+            // installed: in a sandbox, versions change several times in one.
+            .args([
+                "-o",
+                "Dir::Cache::pkgcache=",
+                "-o",
+                "Dir::Cache::srcpkgcache=",
+            ])
     }
 
     /// Options that let dpkg work below the root without rights of root.
