@@ -4,6 +4,8 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -111,6 +113,35 @@ pub(crate) struct OpenedToRead {
     pub(crate) keys: PerLog<VerifierKey>,
     pub(crate) published: PerLog<Published>,
     pub(crate) cosigned: Option<Published>,
+    /// Entries that were committed.
+    pub(crate) committed: PerLog<u64>,
+}
+
+impl OpenedToRead {
+    fn publishes(&self, sizes: &PerLog<u64>) -> bool {
+        Log::ALL
+            .iter()
+            .all(|log| self.published.get(*log).tree.size() >= *sizes.get(*log))
+    }
+}
+
+/// How long a server takes to store what it has signed, and some more.
+const NOTED_WITHIN: Duration = Duration::from_millis(250);
+/// How long it is waited for at a time.
+const NOTED_LOOK: Duration = Duration::from_millis(10);
+
+/// Checks what a reader relies on. A server that runs stores its checkpoints a moment after it has
+/// answered: what was committed by now is waited for, so that what was answered can be proven. After
+/// a server that was killed nothing comes any more.
+pub(crate) fn for_reading_soon(path: &Path) -> Result<OpenedToRead, OpenError> {
+    let mut opened = for_reading(path)?;
+    let committed = opened.committed;
+    let begun = Instant::now();
+    while !opened.publishes(&committed) && begun.elapsed() < NOTED_WITHIN {
+        thread::sleep(NOTED_LOOK);
+        opened = for_reading(path)?;
+    }
+    Ok(opened)
 }
 
 /// Refuses all but a database of this build's version.
@@ -131,8 +162,8 @@ pub(crate) fn connect_to_read(path: &Path) -> Result<Connection, OpenError> {
     Ok(conn)
 }
 
-/// Checks what a reader relies on. The keys are those that the database itself names.
-pub(crate) fn for_reading(path: &Path) -> Result<OpenedToRead, OpenError> {
+/// The same as it is now. The keys are those that the database itself names.
+fn for_reading(path: &Path) -> Result<OpenedToRead, OpenError> {
     let conn = connect_to_read(path)?;
     // Before the snapshot, so that it is never ahead of it.
     let beside = latest::read(path)?;
@@ -156,11 +187,16 @@ pub(crate) fn for_reading(path: &Path) -> Result<OpenedToRead, OpenError> {
     })?;
     let newest_cosigned = checkpoints::newest_cosigned(&conn, Log::Authorizations)?;
     let cosigned = cosigned(&conn, newest_cosigned.as_ref())?;
+    let committed = PerLog::try_from_fn(|log| {
+        let head = logs::head(&conn, log)?;
+        Ok::<_, OpenError>(head.size)
+    })?;
     transaction.commit()?;
     Ok(OpenedToRead {
         keys,
         published,
         cosigned,
+        committed,
     })
 }
 

@@ -140,13 +140,13 @@ impl Store {
     }
 
     /// Opens the store to read, beside a running server or without one. What is published is the
-    /// newest checkpoint found now; keys are those that the database names, so whoever wants proof
+    /// newest checkpoint found, which covers what was committed before, where a server runs; keys are those that the database names, so whoever wants proof
     /// holds checkpoints against keys of their own.
     ///
     /// # Errors
     /// [`OpenError`].
     pub fn open_read_only(path: &Path) -> Result<Self, OpenError> {
-        let opened = open::for_reading(path)?;
+        let opened = open::for_reading_soon(path)?;
         let (keys, published) = (opened.keys, opened.published);
         Ok(Self {
             shared: Arc::new(Shared::new(
