@@ -9,7 +9,8 @@ use crate::tale::Tale;
 use countersign_domain::document::named_in;
 use countersign_domain::{DocumentKind, NamedDocument};
 use countersign_evidence::{
-    FindingKind, LogName, LogReport, TrustedRoots, check_documents, verify_folder,
+    DemandedDocuments, FindingKind, LogName, LogReport, TrustedRoots, check_documents,
+    verify_folder,
 };
 use std::collections::BTreeSet;
 
@@ -69,6 +70,14 @@ fn each_document_that_is_deleted_or_altered_is_found_at_the_entries_that_name_it
             .unwrap()
             .1
             .push(b' ');
+        // Known to be lost, it is counted; altered, it is a finding in any case.
+        let known = deleted.verify_with(DemandedDocuments::None);
+        assert!(known.is_ok(), "{:?}", known.findings);
+        assert_eq!(known.documents.missing, places.len() as u64);
+        found(
+            &altered.verify_with(DemandedDocuments::None),
+            &[FindingKind::Missing],
+        );
         for (house, word) in [(deleted, "not kept"), (altered, "altered")] {
             let report = house.verify();
             found(&report, &[FindingKind::Missing]);

@@ -10,7 +10,8 @@ use countersign_domain::statement::Subject;
 use countersign_domain::warrant::{LogReference, Signer, WARRANT_TYP};
 use countersign_domain::{ChangeId, Digest, Timestamp, Warrant};
 use countersign_evidence::{
-    Blob, LogName, LogReport, Source, SourceError, TrustedRoots, Why, trail, verify_log, why,
+    Blob, DemandedDocuments, LogName, LogReport, Source, SourceError, TrustedRoots, Why, trail,
+    verify_log, why,
 };
 use countersign_ledger::{
     AddCheckpoint, Checkpoint, Hash, LogSigner, SignedCheckpoint, TlogProof, Tree, VolatileHeads,
@@ -203,8 +204,13 @@ impl House {
     }
 
     pub fn verify(&self) -> LogReport {
+        self.verify_with(DemandedDocuments::default())
+    }
+
+    pub fn verify_with(&self, documents: DemandedDocuments) -> LogReport {
         let trusted = TrustedRoots {
             genesis: Some(self.genesis),
+            documents,
             ..TrustedRoots::default()
         };
         verify_log(self, &trusted, &mut |_| {}).unwrap()

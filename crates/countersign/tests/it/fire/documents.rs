@@ -268,6 +268,17 @@ fn what_the_state_rests_on_cannot_be_done_without() {
 }
 
 #[test]
+fn a_document_that_was_altered_is_never_allowed_to_be_missing() {
+    let (folder, dir) = ended();
+    let (_, facts) = first(&dir, DocumentKind::Facts);
+    let kept = folder.path().join("backup");
+    break_page_of(&dir, &facts);
+    let refused = backup(&dir, &kept, &["--allow-missing"]);
+    assert_ne!(refused.code, 0, "{}", refused.stdout);
+    assert!(!kept.exists());
+}
+
+#[test]
 fn a_broken_page_of_documents_hides_no_other_problem() {
     let (_folder, dir) = ended();
     let (index, facts) = first(&dir, DocumentKind::Facts);
